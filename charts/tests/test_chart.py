@@ -377,7 +377,13 @@ def test_a_label_that_several_values_set_has_one_value() -> None:
 @pytest.mark.parametrize("section", ["commonLabels", "podLabels", "hooks"])
 def test_a_label_that_selects_the_operators_pods_is_rejected(section: str, name: str) -> None:
     labels = {f"app.kubernetes.io/{name}": "mine"}
-    assert f"app.kubernetes.io/{name}" in error({section: {"podLabels": labels} if section == "hooks" else labels})
+    values, path = (
+        ({section: {"podLabels": labels}}, "hooks.podLabels") if section == "hooks" else ({section: labels}, section)
+    )
+    expected = (
+        f"{path}: the label app.kubernetes.io/{name}: mine would replace a label that selects the operator's pods"
+    )
+    assert f"{expected}. Remove the label from {path}" in error(values)
 
 
 @pytest.mark.parametrize("namespace", ["", " ", "a,b", "A", "a.b", "-a", "a" * 64])

@@ -26,6 +26,7 @@ from .simulation import Simulation
 from .waiting import eventually
 
 PVC = "weights-demo-model-0"
+STORAGE = {"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}}
 INGRESS = {"auth": {"anonymous": True}, "ingress": {"host": "router.example.com"}}
 ADMISSION_POLICIES = "/apis/admissionregistration.k8s.io/v1"
 
@@ -137,13 +138,13 @@ async def reject_pods(simulation: Simulation) -> None:
     await simulation.create_event(event("StatefulSet", "demo-model", "FailedCreate", message))
 
 
-async def create_pvc(simulation: Simulation, size: str) -> None:
+async def create_pvc(simulation: Simulation, size: str, **fields: Any) -> None:
     """Creates the PVC of the model pod with the size `size`, in the form in which the StatefulSet controller creates
-    PVCs."""
+    PVCs. The spec of the PVC also has the fields `fields`."""
     workload = await simulation.kube.existing("StatefulSet", "demo-model")
     (template,) = workload["spec"]["volumeClaimTemplates"]
     metadata = {"name": PVC, "labels": template["metadata"]["labels"]}
-    spec = {**template["spec"], "resources": {"requests": {"storage": size}}}
+    spec = {**template["spec"], "resources": {"requests": {"storage": size}}, **fields}
     pvc = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
     await simulation.kube.create(pvc)
 
@@ -301,6 +302,35 @@ async def process_the_deployment(simulation: Simulation) -> None:
     await simulation.kube.merge("Deployment", "demo-api", {"status": status}, "status")
 
 
+async def delete_with_finalizer(simulation: Simulation) -> None:
+    """Deletes the API's ConfigMap, which has a finalizer without a controller."""
+    await simulation.make_ready()
+    await simulation.kube.merge("ConfigMap", "demo-api", {"metadata": {"finalizers": ["example.com/backup"]}})
+    await simulation.kube.delete("ConfigMap", "demo-api")
+
+
+async def remove_finalizer(simulation: Simulation) -> None:
+    await simulation.kube.merge("ConfigMap", "demo-api", {"metadata": {"finalizers": None}})
+
+
+async def pause_the_deployment(simulation: Simulation) -> None:
+    await simulation.make_ready()
+    await simulation.kube.merge("Deployment", "demo-api", {"spec": {"paused": True}})
+
+
+async def resume_the_deployment(simulation: Simulation) -> None:
+    await simulation.kube.merge("Deployment", "demo-api", {"spec": {"paused": None}})
+
+
+async def create_shared_pvc(simulation: Simulation) -> None:
+    await simulation.make_ready()
+    await create_pvc(simulation, "1Gi", accessModes=["ReadWriteMany"])
+
+
+async def request_shared_pvc(simulation: Simulation) -> None:
+    await simulation.kube.edit_spec(model={"storage": {"accessModes": ["ReadWriteMany"]}})
+
+
 async def create_larger_pvc(simulation: Simulation) -> None:
     await simulation.make_ready()
     await create_pvc(simulation, "2Gi")
@@ -353,13 +383,31 @@ CASES = {
     Reason.CONTROLLER_MISSING: Case(
         age_the_deployment, "Degraded", "True", "Deployment demo-api: no controller", process_the_deployment
     ),
+    Reason.DELETION_STUCK: Case(
+        delete_with_finalizer,
+        "Degraded",
+        "True",
+        "ConfigMap demo-api: the deletion of the object waits for the finalizers `example.com/backup`",
+        remove_finalizer,
+    ),
+    Reason.ROLLOUT_PAUSED: Case(
+        pause_the_deployment, "Degraded", "True", "Deployment demo-api: the field spec.paused", resume_the_deployment
+    ),
+    Reason.VOLUME_NOT_CHANGED: Case(
+        create_shared_pvc,
+        "Degraded",
+        "True",
+        f"PersistentVolumeClaim {PVC}: the PVC has the access modes ReadWriteMany",
+        request_shared_pvc,
+        STORAGE,
+    ),
     Reason.VOLUME_NOT_SHRUNK: Case(
         create_larger_pvc,
         "Degraded",
         "True",
         f"PersistentVolumeClaim {PVC}: the PVC has a size of 2Gi, but spec.model.storage.size is 1Gi",
         raise_storage_size,
-        {"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}},
+        STORAGE,
     ),
     Reason.STARTING: Case(do_nothing, "APIReady", "False", "are starting"),
     Reason.POD_REFUSED: Case(reject_pods, message="exceeded quota: small", **model()),
@@ -367,7 +415,7 @@ CASES = {
     Reason.VOLUME_UNBOUND: Case(
         fail_provisioning,
         message='storageclass "fast" not found',
-        **model(spec={"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}}),
+        **model(spec=STORAGE),
     ),
     Reason.VOLUME_NOT_MOUNTED: pod_fails(
         CREATING, 'secret "s" not found', event("Pod", "demo-model-0", "FailedMount", 'secret "s" not found')

@@ -5,12 +5,15 @@ import subprocess
 
 import pytest
 import yaml
+from pydantic.alias_generators import to_camel
 from rl_router_operator.generate.output import ROOT
 from rl_router_operator.objects.manifest import ref_of
 from rl_router_operator.objects.naming import labels
 from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
+from rl_router_operator.schema import Model, PodTemplate
+from rl_router_operator.schema.hosting import HOSTED_MODEL
 
 from fakes.cluster import programs
 from fakes.cluster.admission import ROUTERS, errors
@@ -112,10 +115,73 @@ def test_the_size_of_storage_may_change_and_storage_may_be_added_or_removed(admi
     assert updated["kind"] == "RouterDeployment", updated
 
 
+EXTERNAL = {"baseUrl": "https://models.example.com/v1"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_valid"),
+    [
+        ({"runAsUser": 65532, "fsGroup": 65532}, True),
+        ({}, True),
+        (None, True),
+        ({"runAsUser": 1000}, False),
+        ({"fsGroup": 1000}, False),
+        ({"runAsUser": None}, False),
+        ({"fsGroup": None}, False),
+    ],
+)
+def test_an_external_model_has_no_security_settings_of_pods(admission, fields, is_valid):
+    model = {"external": EXTERNAL, "podTemplate": {"securityContext": fields}}
+    answer = admission.create(router(model=model))
+    assert (answer["kind"] == "RouterDeployment") is is_valid, answer
+
+
+def test_the_rules_for_an_external_model_cover_every_field_of_a_hosted_model():
+    """A new field of the model or of its pods needs an entry in the rules."""
+    model = {field.alias or to_camel(name) for name, field in Model.model_fields.items()} - {"external"}
+    template = {to_camel(name) for name in PodTemplate.model_fields}
+    rules = " ".join(rule["rule"] for rule in HOSTED_MODEL["x-kubernetes-validations"][:2])
+    assert [name for name in sorted(model) if f"self.{name}" not in rules] == []
+    assert [name for name in sorted(template) if f"self.podTemplate.{name}" not in rules] == []
+
+
 @pytest.mark.parametrize("label", sorted(labels("demo", "model")))
 def test_a_pod_template_cannot_set_labels_that_the_operator_sets(admission, label):
     rejection = admission.create(router(model={"podTemplate": {"labels": {label: "other"}}}))
     assert [cause["field"] for cause in rejection["details"]["causes"]] == ["spec.model.podTemplate.labels"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "deployment.kubernetes.io/revision",
+        "deployment.kubernetes.io/desired-replicas",
+        "deprecated.deployment.rollback.to",
+        "autoscaling.alpha.kubernetes.io/metrics",
+        "kubectl.kubernetes.io/last-applied-configuration",
+    ],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("annotations",),
+        ("api", "podTemplate", "annotations"),
+        ("api", "service", "annotations"),
+        ("model", "serviceAccount", "annotations"),
+    ],
+    ids=".".join,
+)
+def test_the_annotations_of_a_child_cannot_have_keys_that_controllers_write(admission, path, key):
+    spec = {key: "1"}
+    for name in reversed(path):
+        spec = {name: spec}
+    expected = f"spec.{'.'.join(path)}: Kubernetes and kubectl themselves"
+    assert any(error.startswith(expected) for error in errors(admission.create(router(**spec))))
+
+
+def test_a_pod_template_may_have_the_annotation_of_a_restart(admission):
+    restart = {"podTemplate": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
+    assert admission.create(router(api=restart, model=restart))["kind"] == "RouterDeployment"
 
 
 @pytest.mark.parametrize(

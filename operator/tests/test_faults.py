@@ -21,6 +21,9 @@ RESPONSES = {
     "500": lambda: error(500, "InternalError", "etcdserver: leader changed"),
     "503": lambda: error(503, "ServiceUnavailable", "the server is shutting down"),
     "html": lambda: web.Response(text="<html>gateway</html>", content_type="text/html"),
+    "no object": lambda: web.json_response({}),
+    "no metadata": lambda: web.json_response({"kind": "List", "metadata": None, "items": None}),
+    "no items": lambda: web.json_response({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": [{}]}),
 }
 
 
@@ -128,7 +131,7 @@ async def test_an_idle_watch_is_reopened_without_a_list(kube: Kube, start: Start
         assert len([request for request in requests if request.is_watch]) > 2
         return requests
 
-    await start(idle_timeout=0.5)
+    await start(idle_timeout=1.2)
     requests = await eventually(several_watches)
     assert len([request for request in requests if not request.is_watch]) == 1
 
@@ -140,6 +143,43 @@ async def test_aborted_and_expired_watches_miss_no_change(kube: Kube, start: Sta
         proxy.close_watches()
         await kube.delete("ConfigMap", "demo-api")
         await eventually(lambda: kube.existing("ConfigMap", "demo-api"), within=5)
+
+
+MALFORMED = {
+    "unknown type": '{"type": "WEIRD", "object": {}}',
+    "unknown type of an object": '{"type": "WEIRD", "object": {"metadata": {"resourceVersion": "1"}}}',
+    "no type": '{"object": {}}',
+    "no object": '{"type": "ADDED", "object": null}',
+    "no metadata": '{"type": "MODIFIED", "object": {}}',
+    "no name": '{"type": "DELETED", "object": {"metadata": {"resourceVersion": "7"}}}',
+    "no error": '{"type": "ERROR", "object": null}',
+    "error with a wrong field": '{"type": "ERROR", "object": {"code": 500, "details": "none"}}',
+    "list": "[]",
+    "garbage": "garbage",
+    "no event": "",
+}
+
+
+def watched_kinds(proxy: Proxy) -> set[str]:
+    return {request.plural for request in proxy.requests if request.is_watch}
+
+
+@pytest.mark.parametrize("event", MALFORMED.values(), ids=MALFORMED)
+async def test_a_watch_without_valid_events_is_repeated_with_pauses_and_misses_no_change(
+    kube: Kube, start: Start, proxy: Proxy, event
+):
+    running = await start()
+    await kube.create(router())
+    await eventually(lambda: _is_healthy(kube))
+    proxy.faults.append(lambda request: web.Response(text=f"{event}\n" if event else "") if request.is_watch else None)
+    proxy.close_watches()
+    before = len(proxy.requests)
+    await asyncio.sleep(4)
+    # Each of the kinds has at most nine attempts with growing pauses, of a list and a watch.
+    assert len(proxy.requests) - before < 20 * len(watched_kinds(proxy))
+    assert not running.task.done()
+    await kube.delete("ConfigMap", "demo-api")
+    await eventually(lambda: kube.existing("ConfigMap", "demo-api"), within=10)
 
 
 OUTAGE_SECONDS = 60.0

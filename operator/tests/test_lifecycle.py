@@ -135,6 +135,15 @@ async def test_pvcs_are_owned_by_the_router_only_if_storage_is_not_retained(kube
 
     await eventually(is_owned, within=5)
     assert "ownerReferences" not in (await kube.existing("PersistentVolumeClaim", "somebodys-copy"))["metadata"]
+    await kube.edit_spec(model={"storage": None}, api={"replicas": 2})
+
+    async def is_applied():
+        assert (await kube.existing("Deployment", "demo-api"))["spec"]["replicas"] == 2
+
+    # The operator changes the PVC in the same reconciliation as the Deployment, after the Deployment.
+    await eventually(is_applied, within=5)
+    await kube.edit_spec(api={"replicas": 3})
+    await eventually(is_owned, within=5)
     await kube.edit_spec(model={"storage": {"size": "1Gi", "retain": True}})
 
     async def is_not_owned():

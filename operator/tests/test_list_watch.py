@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from rl_router_operator.cluster.list_watch import ListWatch, Source
 from rl_router_operator.cluster.store import Store
 from rl_router_operator.cluster.transport import OPENED, UnreachableError
@@ -37,7 +38,6 @@ class FakeClient:
     async def watch(self, *_: Any) -> AsyncIterator[tuple[str, Manifest]]:
         _fail(self._watches)
         yield OPENED, {}
-        raise UNREACHABLE
 
 
 def _fail(faults: list[Exception | None]) -> None:
@@ -60,8 +60,18 @@ def _holds(condition: bool) -> None:
     assert condition
 
 
-async def test_the_pauses_between_lists_grow_while_the_api_server_is_unreachable() -> None:
-    client = FakeClient([None, UNREACHABLE], [None])
+EXPIRED = RefusedError(410, {"message": "too old"})
+
+
+@pytest.mark.parametrize(
+    ("lists", "watches"),
+    [([None, UNREACHABLE], [None]), ([None], [None]), ([None], [EXPIRED]), ([None, EXPIRED], [None])],
+    ids=["unreachable", "watches that end at once", "watches that expire at once", "lists that expire"],
+)
+async def test_the_pauses_between_lists_grow_while_lists_or_watches_fail(
+    lists: list[Exception | None], watches: list[Exception | None]
+) -> None:
+    client = FakeClient(lists, watches)
     async with watching(client):
         await eventually(lambda: _holds(len(client.list_times) >= 7), within=30)
     pauses = [later - earlier for earlier, later in zip(client.list_times, client.list_times[1:], strict=False)]

@@ -117,6 +117,32 @@ def test_a_pvc_grows_once() -> None:
     assert actions() == []
 
 
+@pytest.mark.parametrize(
+    ("storage", "is_owned"),
+    [(None, True), ({"size": "1Gi", "retain": False}, True), ({"size": "1Gi", "retain": True}, False)],
+    ids=["removed", "not retained", "retained"],
+)
+def test_a_pvc_keeps_its_owner_unless_the_spec_retains_the_storage(storage: Any, is_owned: bool) -> None:
+    router = demo(model={"source": "hf://org/name", "storage": storage})
+    owner = {**router.owner_reference, "controller": False}
+    entry = fields({"metadata": {"ownerReferences": {}}})
+    entry["f:metadata"]["f:ownerReferences"] = {f'k:{{"uid":"{router.uid}"}}': {}}
+    pvc: Manifest = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": "weights-demo-model-0",
+            "namespace": "team",
+            "uid": "pvc",
+            "ownerReferences": [owner],
+            "managedFields": [{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": entry}],
+        },
+        "spec": {"resources": {"requests": {"storage": "1Gi"}}},
+    }
+    actions = plan(router, (), View(live={ref_of(pvc): pvc})).actions
+    assert [type(action) for action in actions] == ([] if is_owned else [Apply])
+
+
 def test_a_child_that_the_spec_no_longer_requires_is_deleted_before_others_change() -> None:
     live = all_children()
     live["ServiceAccount", "demo-api"] = stored({**copy.deepcopy(live[CONFIG]), "kind": "ServiceAccount"})
@@ -184,6 +210,8 @@ REJECTIONS = [
     (403, 'User "operator" cannot patch resource', "Forbidden"),
     (403, "admission webhook denied the request", "Refused"),
     (429, "try again", "Failed"),
+    (409, 'Operation cannot be fulfilled on configmaps "x": the object has been modified', "Failed"),
+    (404, "the server could not find the requested resource", "Failed"),
     (500, "etcdserver: leader changed", "Failed"),
     (500, 'failed to create typed patch object (a): .spec.x: duplicate entries for key [topologyKey="a"]', "Refused"),
     (500, "failed to create typed patch object (a): .spec.x: expected numeric (int or float), got string", "Refused"),

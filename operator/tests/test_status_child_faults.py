@@ -1,4 +1,4 @@
-"""Degraded: changes of child objects that no controller processes, and volumes that are larger than the spec."""
+"""Degraded: faults of child objects and volumes that the API server does not report."""
 
 from __future__ import annotations
 
@@ -68,10 +68,78 @@ def test_the_store_keeps_the_times_of_all_changes_except_those_of_the_status(
     assert degraded(pruned) == expected
 
 
-def pvc(requested: str, capacity: str | None = None, name: str = "weights-demo-model-0") -> Manifest:
+@pytest.mark.parametrize(
+    ("finalizers", "text"),
+    [
+        (["example.com/backup"], "waits for the finalizers `example.com/backup`. Find out"),
+        (["foregroundDeletion", "a.example/b"], "`foregroundDeletion` and `a.example/b`"),
+        (None, "waits for the finalizers `unknown`"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ConfigMap", "Ingress"])
+def test_a_deletion_that_takes_more_than_two_minutes_names_its_finalizers(
+    kind: str, finalizers: Any, text: str
+) -> None:
+    deleted = changed(kind, {"observedGeneration": 2}, 1)
+    deleted |= {"metadata": {**deleted["metadata"], "name": "demo-x", "finalizers": finalizers}, "spec": {}}
+    for age, expected in ((119, HEALTHY), (121, ("True", "DeletionStuck"))):
+        deleted["metadata"]["deletionTimestamp"] = ago(age)
+        assert degraded(deleted) == expected
+    status = Scenario(children=(workload("model"), workload("api"), deleted)).status()
+    assert text in condition_of(status, "Degraded")["message"]
+
+
+@pytest.mark.parametrize(("paused", "expected"), [(True, ("True", "RolloutPaused")), (False, HEALTHY), (None, HEALTHY)])
+def test_a_paused_rollout_is_reported_at_once(paused: Any, expected: tuple[str, str]) -> None:
+    deployment = workload("api")
+    deployment["spec"]["paused"] = paused
+    assert state_of(Scenario(children=(workload("model"), deployment)).status(), "Degraded") == expected
+
+
+def pvc(requested: str, capacity: str | None = None, name: str = "weights-demo-model-0", **spec: Any) -> Manifest:
     status = {"capacity": {"storage": capacity}} if capacity else {}
-    spec = {"resources": {"requests": {"storage": requested}}}
-    return {"kind": "PersistentVolumeClaim", "metadata": {"name": name, "uid": name}, "spec": spec, "status": status}
+    fields = {"resources": {"requests": {"storage": requested}}, "accessModes": ["ReadWriteOnce"], **spec}
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": name, "uid": name}, "spec": fields, "status": status}
+
+
+def degraded_by(live: Manifest, **storage: Any) -> tuple[tuple[str, str], str]:
+    """Returns the state and the message of Degraded if the model's storage has the fields `storage`."""
+    spec = {"model": {"source": "hf://org/name", "storage": {"size": "1Gi", **storage}}}
+    status = Scenario(spec=spec, pvcs=(live,)).status()
+    return state_of(status, "Degraded"), condition_of(status, "Degraded")["message"]
+
+
+SHARED = ["ReadWriteOnce", "ReadWriteMany"]
+
+
+@pytest.mark.parametrize(
+    ("live", "storage", "text"),
+    [
+        (pvc("1Gi", storageClassName="a"), {"className": "b"}, "has the StorageClass a, but spec.model.storage.cl"),
+        (pvc("1Gi", "1Gi", storageClassName="a"), {"className": "b"}, "storage.className is b. To get a volume"),
+        (pvc("1Gi"), {"className": "b"}, "the PVC has no StorageClass, but"),
+        (pvc("1Gi", storageClassName="b"), {"className": "b"}, None),
+        (pvc("1Gi", storageClassName="b"), {}, None),
+        (pvc("1Gi", "1Gi", "weights-demo-model-copy", storageClassName="a"), {"className": "b"}, None),
+        (pvc("1Gi"), {"accessModes": ["ReadWriteMany"]}, "ReadWriteOnce, but spec.model.storage.accessModes has Read"),
+        (pvc("1Gi", accessModes=SHARED), {}, "the access modes ReadWriteMany, ReadWriteOnce, but"),
+        (pvc("1Gi", accessModes=SHARED), {"accessModes": SHARED[::-1]}, None),
+    ],
+)
+def test_a_volume_of_another_class_or_access_mode_than_the_spec_is_named(
+    live: Manifest, storage: dict[str, Any], text: str | None
+) -> None:
+    state, message = degraded_by(live, **storage)
+    assert state == (("True", "VolumeNotChanged") if text else HEALTHY)
+    assert (text or "") in message
+
+
+def test_the_deletion_of_a_volume_that_a_pod_still_uses_is_reported() -> None:
+    live = pvc("1Gi")
+    live["metadata"] |= {"deletionTimestamp": ago(121), "finalizers": ["kubernetes.io/pvc-protection"]}
+    state, message = degraded_by(live)
+    assert state == ("True", "DeletionStuck")
+    assert "PersistentVolumeClaim weights-demo-model-0: the deletion of the object waits" in message
 
 
 @pytest.mark.parametrize(
@@ -88,16 +156,14 @@ def pvc(requested: str, capacity: str | None = None, name: str = "weights-demo-m
     ],
 )
 def test_a_volume_that_is_larger_than_the_spec_is_named_with_its_size(live: Manifest, size: str | None) -> None:
-    spec = {"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}}
-    status = Scenario(spec=spec, pvcs=(live,)).status()
+    state, message = degraded_by(live)
     if size is None:
-        assert state_of(status, "Degraded") == HEALTHY
+        assert state == HEALTHY
         return
-    assert state_of(status, "Degraded") == ("True", "VolumeNotShrunk")
+    assert state == ("True", "VolumeNotShrunk")
     shown = live["spec"]["resources"]["requests"]["storage"]
     size_message = f"the PVC has a size of {shown}, but spec.model.storage.size is 1Gi. Set"
-    expected = f"PersistentVolumeClaim weights-demo-model-0: {size_message}"
-    assert condition_of(status, "Degraded")["message"].startswith(expected)
+    assert message.startswith(f"PersistentVolumeClaim weights-demo-model-0: {size_message}")
 
 
 def test_the_volume_of_a_model_that_no_longer_has_storage_is_no_fault() -> None:

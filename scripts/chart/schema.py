@@ -11,8 +11,6 @@ from values import Value
 
 Json = dict[str, Any]
 _TYPES = {bool: "boolean", str: "string", int: "integer", list: "array", dict: "object"}
-_SELECTOR = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")]
-"""The labels that select the operator's pods. Other values of these labels would break the selectors."""
 _EXTENSION = "x-kubernetes-"
 
 
@@ -54,8 +52,6 @@ def _node(value: Value) -> Json:
         node["items"] = {"type": value.tags["items"]}
     if "pattern" in value.tags:
         node["items"]["pattern"] = value.tags["pattern"]
-    if "labels" in value.tags:
-        node["propertyNames"] = {"not": {"enum": _SELECTOR}}
     return node
 
 

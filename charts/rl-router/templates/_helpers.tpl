@@ -48,6 +48,18 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{/* Fails if a value sets a label that selects the operator's pods. Helm names a wrong value for such an error of the schema. */}}
+{{- define "rl-router.checkLabels" -}}
+{{- $selector := include "rl-router.selectorLabels" . | fromYaml -}}
+{{- range $value, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "hooks.podLabels" .Values.hooks.podLabels -}}
+{{- range $label, $text := $labels -}}
+{{- if hasKey $selector $label -}}
+{{- fail (printf "%s: the label %s: %v would replace a label that selects the operator's pods. Remove the label from %s" $value $label $text $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The labels of all objects of the chart. */}}
 {{- define "rl-router.labels" -}}
 {{- include "rl-router.labelsWith" (list .) -}}

@@ -114,6 +114,9 @@ def error_of(ref: Ref, error: RefusedError) -> ChildError:
     reason: ChildErrorReason = "Refused"
     if error.is_missing_permission:
         reason = "Forbidden"
+    elif error.is_conflict:
+        # Another client keeps changing the object. The API server's message names the conflict.
+        reason = "Failed"
     elif error.is_immutable:
         # The API server appends a comparison of the whole objects, in which each field has a line.
         return ChildError(*ref, "Immutable", error.message.partition("\n")[0])

@@ -16,12 +16,13 @@ def desired(router: RouterDeployment, live: Manifest) -> Manifest:
     """Returns the manifest to apply to a PVC.
 
     The manifest contains an owner only if the RouterDeployment must own the PVC, and a size only if the operator
-    changes or has changed the size that the StatefulSet set.
+    changes or has changed the size that the StatefulSet set. If the spec no longer has storage, the owner stays as it
+    is.
     """
     storage = router.spec.model.storage
     metadata: dict[str, Any] = {key: live["metadata"][key] for key in ("name", "namespace")}
     manifest: Manifest = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
-    if storage and not storage.retain:
+    if not storage.retain if storage else _is_owned(router, live):
         # The garbage collector deletes the PVC with the RouterDeployment, but not with the StatefulSet.
         metadata["ownerReferences"] = [{**router.owner_reference, "controller": False}]
     if storage and _is_new_size(storage, live):
@@ -30,6 +31,10 @@ def desired(router: RouterDeployment, live: Manifest) -> Manifest:
         # Without a size in the apply, the API server removes a size that only the operator owns, and rejects the PVC.
         manifest["spec"] = _requests(pvc.requested_size(live))
     return manifest
+
+
+def _is_owned(router: RouterDeployment, live: Manifest) -> bool:
+    return any(owner["uid"] == router.uid for owner in live["metadata"].get("ownerReferences", ()))
 
 
 def _is_new_size(storage: Storage, live: Manifest) -> bool:

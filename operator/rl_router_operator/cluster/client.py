@@ -64,7 +64,7 @@ class KubernetesClient:
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Returns the current state of an object from the API server, or None if the object does not exist."""
         try:
-            return await self._request("GET", path_of(kind, namespace, name))
+            return _object(await self._request("GET", path_of(kind, namespace, name)), kind)
         except RefusedError as error:
             if error.status == 404:
                 return None
@@ -82,7 +82,7 @@ class KubernetesClient:
         while True:
             query = {**selectors, "limit": str(PAGE), **continuation}
             page = await self._request("GET", path_of(kind, namespace), query)
-            if "resourceVersion" not in page.get("metadata", {}):
+            if "resourceVersion" not in (page.get("metadata") or {}):
                 message = f"the response is not a list of {kind.plural}, because metadata.resourceVersion is missing"
                 raise UnreachableError(f"{message}. Check the address of the API server")
             # The items of a list have neither apiVersion nor kind.
@@ -162,7 +162,8 @@ class KubernetesClient:
         the Lease.
         """
         metadata = manifest["metadata"]
-        return await self._request("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
+        path = path_of(kind, metadata["namespace"], metadata["name"])
+        return _object(await self._request("PUT", path, {}, manifest), kind)
 
     async def create_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Creates a Lease on the API server.
@@ -170,7 +171,8 @@ class KubernetesClient:
         The function `write_seconds` does not limit the creation of a Lease, because `write_seconds` returns 0 until the
         Lease exists.
         """
-        return await self._request("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
+        path = path_of(kind, manifest["metadata"]["namespace"])
+        return _object(await self._request("POST", path, {}, manifest), kind)
 
     async def delete(self, kind: Kind, manifest: Manifest, *, orphan: bool = False) -> None:
         """Deletes the object that has the name and the uid in `manifest`, if the object still exists.
@@ -203,12 +205,23 @@ class KubernetesClient:
     ) -> tuple[Manifest, int]:
         if seconds <= 0:
             raise NotLeadingError
-        result = await self._transport.exchange(method, path, query, body, content, seconds)
+        result, status = await self._transport.exchange(method, path, query, body, content, seconds)
+        if method != "DELETE":
+            _object(result, kind)
         self._on_write(verb, kind.kind)
-        return result
+        return result, status
 
     async def _request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None
     ) -> Manifest:
         result, _ = await self._transport.exchange(method, path, query or {}, body)
         return result
+
+
+def _object(result: Manifest, kind: Kind) -> Manifest:
+    """Returns the response to a request for an object. Raises UnreachableError if the response is not an object."""
+    metadata = result.get("metadata")
+    if "kind" not in result or not isinstance(metadata, dict) or not {"name", "uid"} <= metadata.keys():
+        problem = f"the response to a request about {kind.plural} is not an object with a name and a uid"
+        raise UnreachableError(f"{problem}. Check the address of the API server")
+    return result

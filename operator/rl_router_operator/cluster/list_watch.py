@@ -14,11 +14,16 @@ from ..objects.manifest import Manifest
 from ..objects.refusal import RefusedError
 from .client import KubernetesClient
 from .store import Keys, Store
-from .transport import OPENED, UnreachableError
+from .transport import OPENED, UnreachableError, reading
 
 MAXIMUM_PAUSE = 2.0
 """The maximum pause in seconds after a failed attempt to list and watch a kind, unless the cluster lacks the kind."""
 _MINIMUM_PAUSE = 0.05
+_MINIMUM_WATCH = 1.0
+"""The seconds that a watch must last. A shorter watch counts as a failure, because the API server ends watches after
+minutes."""
+_EVENTS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+"""The types of the events that a watch of the API server sends, except ERROR."""
 _MAXIMUM_FAILURES = {False: 5, True: 12}
 """The numbers of consecutive failures to list or watch a kind after which the operator reports an error.
 
@@ -80,7 +85,7 @@ class ListWatch:
             try:
                 await self._list_and_watch()
             except RefusedError as error:
-                self._failures = 0 if error.status == 410 else self._failures + 1
+                self._failures += 1
                 self._refused(error)
             except UnreachableError as error:
                 self._failures += 1
@@ -90,39 +95,57 @@ class ListWatch:
     async def _list_and_watch(self) -> None:
         """Lists the objects of the source, and then watches the source until an error occurs."""
         source = self.source
-        items, version = await self.client.list_all(source.kind, source.namespace, source.selectors)
-        pairs = [(source.prune(item), source.keys(item)) for item in items]
-        self.store.replace(source.kind.kind, source.namespace, pairs, int(version))
+        with reading(f"the list of {source.kind.plural}"):
+            items, version = await self.client.list_all(source.kind, source.namespace, source.selectors)
+            pairs = [(source.prune(item), source.keys(item)) for item in items]
+            self.store.replace(source.kind.kind, source.namespace, pairs, int(version))
         version = await self._follow(version, self._opened)
         while True:
             version = await self._follow(version)
 
     def _opened(self) -> None:
-        self._failures = 0
         self._set_state(synced=True)
 
     async def _follow(self, version: str, opened: Callable[[], None] = lambda: None) -> str:
         """Watches the source until the stream ends or is idle for too long, and returns the last known resourceVersion.
 
-        The function `opened` is called when the API server has accepted the watch.
+        The function `opened` is called when the API server has accepted the watch. Raises UnreachableError if the
+        stream ends too early.
         """
-        source = self.source
+        source, clock = self.source, asyncio.get_running_loop().time
         watch = self.client.watch(source.kind, source.namespace, source.selectors, version, source.idle_timeout)
-        async for event, body in watch:
-            if event == OPENED:
-                # A list alone does not set `synced`, because the state of a kind that can be listed but not watched
-                # would then keep changing.
-                opened()
-                continue
-            version = body["metadata"]["resourceVersion"]
+        began = clock()
+        try:
+            async for event, body in watch:
+                if event == OPENED:
+                    # A list alone does not set `synced`, because the state of a kind that can be listed but not watched
+                    # would then keep changing.
+                    opened()
+                else:
+                    version = self._take(event, body)
+        finally:
+            is_short = clock() - began < _MINIMUM_WATCH
+            if not is_short:
+                self._failures = 0
+        if is_short:
+            raise UnreachableError(f"the API server has ended the watch of {source.kind.plural} too early")
+        return version
+
+    def _take(self, event: str, body: Manifest) -> str:
+        """Updates the store according to an event, and returns the resourceVersion of the event's object."""
+        source = self.source
+        with reading(f"an event about {source.kind.plural}"):
+            if event not in _EVENTS:
+                raise ValueError(f"unknown type {event!r}")
+            version = str(body["metadata"]["resourceVersion"])
             if event == "BOOKMARK":
-                continue
+                return version
             pruned = source.prune({"apiVersion": source.kind.api_version, "kind": source.kind.kind, **body})
             if event == "DELETED":
                 self.store.drop(pruned)
             else:
                 self.store.put(pruned, source.keys(body))
-        return version
+            return version
 
     def _refused(self, error: RefusedError) -> None:
         if error.status == 404:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -20,20 +21,24 @@ OPENED = "OPENED"
 """The type of the event that a watch yields first, as soon as the API server has accepted the watch."""
 _RESPONSE_SECONDS = 10.0
 _MAXIMUM_ERROR_BYTES = 65_536
-_IO_ERRORS = (
-    aiohttp.ClientError,
-    aio.config.ConfigException,
-    TimeoutError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-)
+_READ_ERRORS = (ValueError, LookupError, TypeError, AttributeError)
+"""The exceptions that are raised if a response is not JSON, lacks a field or has a field of an unexpected type."""
+_IO_ERRORS = (aiohttp.ClientError, aio.config.ConfigException, TimeoutError, OSError, *_READ_ERRORS)
 """The exceptions that are raised if a request cannot be sent, or if the response is incomplete or not valid."""
 
 
 class UnreachableError(Exception):
     """Raised if the API server returns no valid response, for example because the API server refuses the connection."""
+
+
+@contextmanager
+def reading(part: str) -> Iterator[None]:
+    """Raises UnreachableError if the code in the context finds that the part `part` of a response is not valid."""
+    try:
+        yield
+    except _READ_ERRORS as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UnreachableError(f"{part} is not valid ({reason}). Check the address of the API server") from error
 
 
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:

@@ -203,7 +203,7 @@ class Reconciler:
             if error.status in (404, 409):
                 raise _ChangedError from error
             raise
-        self._names_operator = "operator" in result.get("status", {})
+        self._names_operator = "operator" in (result.get("status") or {})
         key = (metadata["namespace"], metadata["name"])
         self.stores.routers.put(prune.router(result), (key,))
         self._unposted[key] = (body, news(body.get("status") or {}, named))

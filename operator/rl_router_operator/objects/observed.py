@@ -18,7 +18,10 @@ ChildErrorReason = Literal[
     "Forbidden",  # the operator lacks a permission; the message names the verb
     "FieldUnsupported",  # a field was rejected as unknown or was not kept; the message names the field
     "ControllerMissing",  # no controller has processed the last change of a child
+    "DeletionStuck",  # the deletion of an object does not end; the message names the finalizers
+    "RolloutPaused",  # somebody has paused the Deployment of the API
     "VolumeNotShrunk",  # a PVC is larger than the spec requests
+    "VolumeNotChanged",  # a PVC has another StorageClass or other access modes than the spec
     "Failed",  # any other error of the API server
 ]
 

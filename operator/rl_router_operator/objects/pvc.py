@@ -1,4 +1,4 @@
-"""Reads the name and the sizes of the PersistentVolumeClaim (PVC) of a model pod."""
+"""Reads the name, the sizes and other fields of the PersistentVolumeClaim (PVC) of a model pod."""
 
 from __future__ import annotations
 
@@ -37,3 +37,13 @@ def fixed_size(pvc: Manifest) -> str:
     requested = requested_size(pvc)
     capacity = str(pvc.get("status", {}).get("capacity", {}).get("storage", requested))
     return min(requested, capacity, key=amount)
+
+
+def class_of(pvc: Manifest) -> str | None:
+    """Returns the name of the StorageClass of a PVC, or None if the PVC has no StorageClass."""
+    return pvc["spec"].get("storageClassName") or None
+
+
+def access_modes_of(pvc: Manifest) -> set[str]:
+    """Returns the access modes that a PVC requests."""
+    return set(pvc["spec"].get("accessModes") or ())

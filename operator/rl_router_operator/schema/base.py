@@ -146,12 +146,26 @@ _NOT_MANAGED = (
     "the labels app.kubernetes.io/name, app.kubernetes.io/instance, app.kubernetes.io/component and"
     " app.kubernetes.io/managed-by are reserved for the operator. Choose another label key",
 )
+_NOT_OF_KUBERNETES = (
+    "!self.exists(key, key.startsWith('deployment.kubernetes.io/')"
+    " || key.startsWith('autoscaling.alpha.kubernetes.io/')"
+    " || key in ['deprecated.deployment.rollback.to', 'kubectl.kubernetes.io/last-applied-configuration'])",
+    "Kubernetes and kubectl themselves write or remove the annotations deployment.kubernetes.io/…,"
+    " autoscaling.alpha.kubernetes.io/…, deprecated.deployment.rollback.to and"
+    " kubectl.kubernetes.io/last-applied-configuration. Choose another annotation key",
+)
+"""The CEL rule against annotations that a controller would change back after each apply of the operator.
+
+The Deployment controller writes the number of the revision and removes the request of a rollback. The API server
+removes the annotations of earlier API versions from a HorizontalPodAutoscaler.
+"""
 Labels = Annotated[
     dict[LabelKey, LabelValue],
     Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_RESERVED, _NOT_MANAGED)),
 ]
 Annotations = Annotated[
-    dict[LabelKey, AnnotationValue], Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_RESERVED))
+    dict[LabelKey, AnnotationValue],
+    Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_RESERVED, _NOT_OF_KUBERNETES)),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import KEY_LIKE, validations
+from .pods import NUMERIC_USER
 
 EXTRA_ARGS = validations(
     (
@@ -69,6 +70,7 @@ _POD_TEMPLATE = (
     "volumes",
     "volumeMounts",
 )
+_IDENTITIES = ("self.podTemplate.securityContext.runAsUser", "self.podTemplate.securityContext.fsGroup")
 _HAS_PODS = " || ".join(
     [
         "self.replicas != 1",
@@ -77,6 +79,7 @@ _HAS_PODS = " || ".join(
         "self.serviceAccount.create",
         "has(self.serviceAccount.name)",
         *(f"has(self.podTemplate.{field})" for field in _POD_TEMPLATE),
+        *(f"!has({field}) || {field} != {NUMERIC_USER}" for field in _IDENTITIES),
     ]
 )
 """A CEL expression that is true if one of the fields in the expression differs from the field's default."""

@@ -127,11 +127,34 @@ class Reason(StrEnum):
         " All other controllers are parts of kube-controller-manager. If the Gateway of an HTTPRoute does not exist,"
         " fix spec.api.httpRoute.parentRefs",
     )
+    DELETION_STUCK = (
+        "DeletionStuck",
+        "The deletion of a child object takes more than 2 minutes. Until the deletion ends, the operator can neither"
+        " change nor recreate the object",
+        "Find out why the finalizers that the message names remain. The finalizer `foregroundDeletion` waits until the"
+        " objects that the object owns are deleted, and `kubernetes.io/pvc-protection` waits until no pod uses the PVC."
+        " If a finalizer belongs to no running controller, remove the finalizer from the object",
+    )
+    ROLLOUT_PAUSED = (
+        "RolloutPaused",
+        "Somebody has paused the Deployment of the API, so changes of the spec do not reach the API pods",
+        "Resume the Deployment with `kubectl rollout resume deployment/NAME`, where NAME is the name of the Deployment"
+        " in the message",
+    )
     VOLUME_NOT_SHRUNK = (
         "VolumeNotShrunk",
         "A volume for weights is larger than spec.model.storage.size, because volumes cannot shrink",
         "Set spec.model.storage.size to the size of the volume. To get a smaller volume, delete the PVC and the pod"
         " that uses the PVC. The new pod then downloads the weights again",
+    )
+    VOLUME_NOT_CHANGED = (
+        "VolumeNotChanged",
+        "A volume for weights has another StorageClass or other access modes than spec.model.storage, because"
+        " Kubernetes cannot change them",
+        "To get a volume that matches spec.model.storage, delete the PVC and the pod that uses the PVC. The new pod"
+        " then downloads the weights again. To keep the volume, set spec.model.storage.accessModes to the access modes"
+        " of the volume. If the StorageClass differs, first remove spec.model.storage, and then add spec.model.storage"
+        " with the StorageClass of the volume",
     )
     FORBIDDEN = (
         "Forbidden",
