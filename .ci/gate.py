@@ -1,8 +1,8 @@
-"""Runs the gate, which tests the whole project, and prints the times of the gate's steps and the slowest tests.
+"""Runs the gate, which tests the project, and prints the times of the gate's steps and the slowest tests.
 
-A step begins when all steps in the step's attribute `after` have ended. Independent steps run in parallel. The output
-of a step is printed when the step ends. The first failed step stops all other steps. The exit status is 1 if a step
-failed.
+A step begins when all steps in the step's attribute `after` have succeeded. Independent steps run in parallel. The
+output of a step is printed when the step ends. If a step fails, the running steps are stopped and no other step begins.
+The exit status is 1 if a step failed.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ manifest of metrics-server, and the folder of the weights for vLLM."""
 class Step:
     """A step of the gate.
 
-    A step has a command and the names of the steps that must end before the step begins. The attribute `max_minutes` is
-    the intended maximum duration on two CPU cores. The gate prints `max_minutes`, but does not stop a slower step.
+    A step has a command and the names of the steps that must succeed before the step begins. The attribute
+    `max_minutes` is the intended maximum duration on two CPU cores. The gate prints `max_minutes`, but does not stop a
+    slower step.
     """
 
     name: str
@@ -72,9 +73,9 @@ class Running:
     is_stopping: bool = False
 
     def start(self, command: tuple[str, ...], environment: dict[str, str], output: IO[bytes]) -> Process:
-        """Starts the process of a step. The process writes its output to the file `output`.
+        """Starts the process of a step, and interrupts the process at once if `stop` was called before.
 
-        The output goes to a file, because a service that a step leaves running would keep a pipe open.
+        The process writes to the file `output`, because a service that a step leaves running would keep a pipe open.
         """
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=output,
@@ -92,7 +93,7 @@ class Running:
         self.stop()
 
     def stop(self) -> None:
-        """Sends SIGINT to the running processes, as Ctrl-C does, so that the tests remove their clusters."""
+        """Sends SIGINT to all running and later processes, as Ctrl-C does, so that the tests remove their clusters."""
         self.is_stopping = True
         for process in self.processes:
             _interrupt(process)
@@ -104,7 +105,7 @@ def _interrupt(process: Process) -> None:
 
 
 def _enable_interrupts() -> None:
-    """Restores the default action of SIGINT, because background jobs of a shell ignore SIGINT."""
+    """Restores the default action of SIGINT, which is ignored if a shell script runs the gate in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -128,8 +129,8 @@ def main() -> int:
     kit = (KIT / "up").exists()
     if not kit:
         print(
-            f"The end-to-end tests are skipped: {KIT}/up, which installs docker and kind, does not exist. "
-            "Install docker and kind, and run `make e2e`"
+            f"The end-to-end tests are skipped: {KIT}/up, which installs docker, kind, kubectl and helm, does "
+            "not exist. Install these four programs, and run `make e2e`"
         )
     start, running = time.monotonic(), Running()
     with tempfile.TemporaryDirectory(prefix="gate-") as folder:
@@ -139,9 +140,10 @@ def main() -> int:
 
 
 def run(planned: list[Step], running: Running, folder: Path, environment: dict[str, str]) -> list[Result]:
-    """Runs each step of `planned` when the steps in the step's attribute `after` have ended.
+    """Runs each step of `planned` when the steps in the step's attribute `after` have succeeded.
 
-    Returns the results of the steps that began. The steps write their test reports to the folder `folder`.
+    Returns the results of the steps that began. The folder `folder` gets the output of each step, and the test reports
+    of the steps `test` and `e2e`.
 
     If a step fails, the running steps are stopped and no other step begins.
     """
@@ -188,7 +190,7 @@ def _table(results: list[Result], start: float) -> str:
 
 
 def _slowest(folder: Path) -> str:
-    """Returns a text that lists the slowest tests of all steps.
+    """Returns a text that lists the slowest tests in the test reports in `folder`.
 
     The time of a test includes the time of the test's fixtures.
     """

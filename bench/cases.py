@@ -1,4 +1,4 @@
-"""The requests that the benchmark sends to each server."""
+"""The kinds of requests that the benchmarks send to the measured servers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _NEVER, _BUFFERED = {"router": {"review": "never"}}, {"router": {"review": "buff
 class Case:
     """A kind of request that the benchmark sends.
 
-    The attribute `goal` is the maximum CPU time that the router should use for a request, in microseconds, with 64
-    connections.
+    The attribute `goal`, if set, is the maximum CPU time that the router should use for a request, in microseconds,
+    with 64 connections.
     """
 
     name: str
@@ -41,6 +41,6 @@ THREE_HOPS = Case("routed, three hops", {"model": "router", **_BUFFERED})
 PINNED_STREAM = Case("pinned stream of 50 chunks", {"model": "small", "stream": True}, 500)
 COMMITTED_STREAM = Case("committed stream of 50 chunks", {"model": "router", "stream": True}, 700)
 PACED_STREAM = Case("pinned stream, a chunk every 10 ms", {"model": "paced", "stream": True})
-LONG = Case("routed, two hops, 32 kB", {"model": "router", "messages": _LONG, **_NEVER})
+LONG = Case("routed, two hops, 32 kB of text", {"model": "router", "messages": _LONG, **_NEVER})
 
 ALL = (PINNED, TWO_HOPS, THREE_HOPS, PINNED_STREAM, COMMITTED_STREAM, PACED_STREAM, LONG)

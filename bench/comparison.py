@@ -66,16 +66,16 @@ def _ratio(old: float, new: float) -> float:
 
 
 def report(old: str, new: str, rounds: Sequence[Round]) -> str:
-    """Returns a text for a terminal.
+    """Returns the comparison of two revisions as a text for a terminal.
 
-    The text contains the names of the revisions, a table of the comparisons, and the chance of a wrong conclusion.
+    The text contains the names of the revisions, the number of rounds, a table of the figures, and a note on noise.
     """
     table = _aligned([_HEAD, *map(_cells, compare(rounds))])
     return f"Old: {old}. New: {new}. Rounds: {len(rounds)}.\n\n{table}\n\n{_chance_of_error(len(rounds))}"
 
 
 def _chance_of_error(rounds: int) -> str:
-    """Returns a text about the chance that an unchanged figure is higher in every round or lower in every round."""
+    """Returns a note on the chance that a figure is higher or lower in every round only because of noise."""
     if rounds == 1:
         return "One round cannot distinguish a real difference from noise. Set --rounds to a higher number."
     return (
@@ -92,7 +92,7 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _short(value: float) -> str:
-    """Returns the value as a text with at most three digits, or as a whole number if the value is 100 or more."""
+    """Returns the value with at most three significant digits, or as a whole number if the value is 100 or more."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

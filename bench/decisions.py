@@ -1,6 +1,6 @@
 """Implements `python bench/decisions.py`, which measures the decisions of the bundled router model on a CPU.
 
-The benchmark measures the tokens and the duration of each decision.
+The benchmark writes the tokens, duration and validity of the decisions to `bench/results.md`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _api(folder: Path, engine: int, port: int) -> Process:
 
 
 def _decisions(port: int) -> Iterator[dict[str, Any]]:
-    """Yields one entry of `router_calls` for each decision, and adds the field `decided_by` to the entry.
+    """Yields the last entry of `router_calls` for each decision, and adds the field `decided_by` to the entry.
 
     The benchmark sends every question twice.
     """

@@ -1,7 +1,7 @@
 """Implements `PYTHONPATH=. python bench/health.py`, which measures the latency of `/health` during 200 slow requests.
 
 The benchmark starts the router API in front of an upstream that never responds. The benchmark then requests `/health`
-200 times in sequence, first without other requests and then while 200 requests wait for the upstream. The benchmark
+200 times in sequence without other requests, and 200 times while 200 requests wait for the upstream. The benchmark
 writes the figures to `bench/results.md`.
 """
 
@@ -93,7 +93,7 @@ async def _in_flight(session: aiohttp.ClientSession, url: str) -> int:
 
 
 async def _probe(session: aiohttp.ClientSession, url: str) -> list[float]:
-    """Returns the duration of each request for `/health`, in milliseconds."""
+    """Requests `/health` `PROBES` times in sequence, and returns the durations of the requests in milliseconds."""
     times = []
     for _ in range(PROBES):
         start = time.perf_counter()
@@ -110,7 +110,7 @@ def _report(idle: list[float], busy: list[float]) -> None:
     )
     write_section(
         "/health",
-        f"The figures are the latencies of {PROBES} sequential requests for `/health`, in milliseconds.\n\n"
+        f"Each row shows the latency of {PROBES} sequential requests for `/health`, in milliseconds.\n\n"
         f"| load | median | p99 |\n| --- | --- | --- |\n{rows}",
     )
 

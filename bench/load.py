@@ -16,9 +16,9 @@ _SCRIPT = Path(__file__).with_name("load.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """A load: a request, and the number of parallel connections that send the request.
+    """A load: the request that wrk repeats, and the number of parallel connections.
 
-    The attribute `rate` is the rate of the load in requests per second, and 0 means an unlimited rate.
+    The attribute `rate` is the maximum average rate in requests per second, and 0 means an unlimited rate.
     """
 
     url: str
@@ -43,7 +43,7 @@ class Cost:
 def measure(server: Process, load: Load, seconds: float) -> Cost:
     """Returns the cost of the server during `seconds` seconds of load.
 
-    If the server answers too few requests in this time, repeats the measurement with four times the load's duration.
+    If the server answers fewer requests than there are connections, repeats the measurement for four times as long.
 
     The kernel reports the CPU time of the server. Exits the benchmark if a request fails.
     """
@@ -65,7 +65,8 @@ def measure(server: Process, load: Load, seconds: float) -> Cost:
 def run(load: Load, seconds: float) -> dict[str, float]:
     """Runs the load generator wrk, and returns the result of wrk.
 
-    The result has the fields `requests`, `seconds`, `p50_ms` and `p99_ms`. Exits the benchmark if a request fails.
+    The result has the fields `requests`, `seconds`, `failed`, `p50_ms` and `p99_ms`. Exits the benchmark if a request
+    fails.
     """
     with tempfile.NamedTemporaryFile() as body:
         body.write(load.body)
@@ -88,6 +89,6 @@ def run(load: Load, seconds: float) -> dict[str, float]:
     if result["failed"]:
         raise SystemExit(
             f"error: {result['failed']} of {result['requests']} requests to {load.url} failed. "
-            "Start the server with the command in bench/stacks.py, and send a request with curl to see the error"
+            "Start the upstream and the server as bench/stacks.py does, and send a request with curl to see the error"
         )
     return result

@@ -49,14 +49,14 @@ class Process:
         raise SystemExit(f"error: {url} does not answer:\n{self._log.read_text(errors='replace')[-2000:]}")
 
     def cpu_seconds(self) -> float:
-        """Returns the CPU time that the process and its child processes have used so far, in seconds.
+        """Returns the CPU time that the process and its running descendants have used so far, in seconds.
 
         The CPU time is the sum of the user time and the system time of all threads.
         """
         return sum(_cpu_ticks(pid) for pid in self._family()) / _TICKS
 
     def memory_mb(self) -> float:
-        """Returns the resident memory of the process and of its child processes, in MiB."""
+        """Returns the sum of the resident memory of the process and of its running descendants, in MiB."""
         return sum(_resident_kb(pid) for pid in self._family()) / 1024
 
     def _family(self) -> Iterator[int]:

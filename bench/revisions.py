@@ -2,8 +2,8 @@
 
 `git archive` exports the older revision, so nothing is added to `.git`, even if a run is killed. The script
 `scripts/environment.py` of the older revision then creates the virtual environment of the older revision. The creation
-of the virtual environment takes a minute and needs the package index. Each revision runs with its own locked packages
-and cannot import the code of the other revision.
+of the virtual environment takes about a minute and needs the package index. Each revision runs with its own locked
+packages and cannot import the code of the other revision.
 
 The benchmark always uses the code, the requests and the configuration of the benchmark in the working tree. If a
 revision does not understand the benchmark's configuration, the revision's server does not start, and the run ends with
@@ -41,7 +41,7 @@ def old_and_new(name: str, package: str, new: Revision = WORKING_TREE) -> Iterat
     """Yields the git revision `name` and the revision `new`. Both revisions are ready to run the package `package`.
 
     At the end of the context, the folder of the git revision is removed. Exits the benchmark if git does not know the
-    revision `name`, or if the environment of the revision `name` cannot be created.
+    revision `name`, if the environment of `name` cannot be created, or if `imported_from` rejects a revision.
     """
     with tempfile.TemporaryDirectory(prefix="rl-router-bench-") as temporary:
         old = _unpacked(name, new.folder, Path(temporary).resolve())
@@ -75,7 +75,7 @@ def _commit(name: str, repository: Path) -> str:
 
 
 def _compile(revision: Revision, package: str) -> None:
-    """Compiles the Python files of the package to bytecode, in the same way as the build of the container image.
+    """Compiles the Python files of the package to bytecode, as the build of the container image does.
 
     Without the compilation, the package's first start would take more CPU time than later starts.
     """
@@ -85,14 +85,14 @@ def _compile(revision: Revision, package: str) -> None:
 def imported_from(revision: Revision, package: str) -> Path:
     """Returns the folder from which the interpreter of the revision imports the package.
 
-    Exits the benchmark if the folder of the package is outside the folder of the revision.
+    Exits the benchmark if the import fails, or if the folder of the package is outside the folder of the revision.
     """
     command = [revision.python, "-c", f"import {package}; print({package}.__file__)"]
     process = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     file = Path(process.stdout.strip() or "nowhere")
     if not file.is_relative_to(revision.folder):
         raise SystemExit(
-            f"error: {revision.python} imports {package} from {file}, not from {revision.folder}. Unset PYTHONPATH "
-            "and run .venv/bin/python in the root of the repository"
+            f"error: {revision.python} imports {package} from {file}, not from {revision.folder}. Remove other "
+            f"copies of {package} from PYTHONPATH, and run .venv/bin/python in the root of the repository"
         )
     return file.parent

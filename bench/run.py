@@ -1,4 +1,7 @@
-"""Measures the CPU time of the router and of comparable servers. Writes bench/results.md and bench/results.svg."""
+"""Measures the CPU time of the router, and of comparable servers or an older revision of the router.
+
+Without `--only` and `--against`, updates bench/results.md and bench/results.svg.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,9 @@ _WARM_UP = 3.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--rounds", type=int, default=5, help="number of rounds; each result is the median of all rounds"
+        "--rounds", type=int, default=5, help="number of rounds; each result is the median of all rounds; default: 5"
     )
-    parser.add_argument("--seconds", type=float, default=4, help="duration of the load in each measurement, in seconds")
+    parser.add_argument("--seconds", type=float, default=4, help="minimum seconds of load in a measurement; default: 4")
     parser.add_argument(
         "--only", default="", metavar="WORDS", help="measure only requests whose name contains WORDS; write no files"
     )
@@ -61,7 +64,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def check_tools() -> None:
-    """Exits the benchmark if gcc or wrk is missing. gcc compiles the upstream, and wrk sends the load."""
+    """Exits the benchmark if gcc or wrk is not installed. gcc compiles the upstream, and wrk sends the load."""
     missing = [name for name in _PACKAGES if shutil.which(name) is None]
     if missing:
         packages = " ".join(_PACKAGES[name] for name in missing)
@@ -70,9 +73,9 @@ def check_tools() -> None:
 
 @contextmanager
 def running_stacks(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
-    """Starts the router and each comparable server that is installed, and yields the running servers.
+    """Starts the upstream and the servers of `starts`, yields the servers that are installed, and finally stops all.
 
-    All servers run at the same time, but only the server that gets the load uses much CPU time.
+    All servers of `starts` run at the same time, but only the server that gets the load uses much CPU time.
     """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))

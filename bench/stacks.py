@@ -73,7 +73,7 @@ def rl_router(
 
 
 def router_of(revision: Revision) -> Start:
-    """Returns a function that starts the router of the revision in a separate folder.
+    """Returns a function that starts the router of the revision. The router's files are in a separate folder.
 
     The name of the stack that the function returns is the label of the revision.
     """
@@ -117,7 +117,7 @@ def fastapi_httpx(folder: Path, upstream: str) -> Stack:
 def litellm(folder: Path, upstream: str) -> Stack | None:
     """Starts LiteLLM's proxy, which is the program in the variable BENCH_LITELLM, by default `litellm`.
 
-    Returns None if LiteLLM is not installed.
+    Returns None if this program does not exist.
     """
     program, port = shutil.which(os.environ.get("BENCH_LITELLM", "litellm")), free_port()
     if program is None:

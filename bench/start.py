@@ -1,4 +1,4 @@
-"""Measures the time from the start of the router to the router's first answer, and the router's imports."""
+"""Measures the time from the router's start to its first chat completion, and the times of the router's imports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _start(folder: Path, upstream: str) -> float:
-    """Returns the seconds from the start of the router's process until the router has answered the first request."""
+    """Returns the seconds from the start of the router's process to the router's first chat completion."""
     router = rl_router(folder, upstream)
     try:
         _complete(router.load(PINNED, 1))
@@ -51,10 +51,10 @@ def _complete(load: Load) -> None:
 def _section(seconds: list[float]) -> str:
     rows = "\n".join(f"| {name} | {milliseconds:.0f} |" for name, milliseconds in _imports())
     return (
-        f"The time from the command to the first completion is {statistics.median(seconds):.2f} s, the median of "
-        f"{len(seconds)} starts that took from {min(seconds):.2f} s to {max(seconds):.2f} s. The goal is 1 s.\n\n"
-        f"The table lists the router's main imports, slowest first. The time of a module includes the module's own "
-        "imports.\n\n"
+        f"The time from the router's start to its first chat completion is {statistics.median(seconds):.2f} s, the "
+        f"median of {len(seconds)} starts that took from {min(seconds):.2f} s to {max(seconds):.2f} s. The goal is at "
+        "most 1 s.\n\nThe table lists the router's main imports, slowest first. The time of a module includes the "
+        "module's own imports.\n\n"
         f"| module | ms |\n| --- | --- |\n{rows}"
     )
 

@@ -26,10 +26,10 @@ def _latency(router: Stack) -> str:
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     p50, p99 = (through[name] - direct[name] for name in ("p50_ms", "p99_ms"))
     return (
-        f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals, which is half"
-        f" of the router's maximum rate on one core. Without the router, the upstream's latency under the same load is"
-        f" {direct['p50_ms']:.2f} ms (p50) and {direct['p99_ms']:.2f} ms (p99). The router adds {p50:.2f} ms to the p50"
-        f" and {p99:.2f} ms to the p99. The goals are at most 1 ms (p50) and at most 5 ms (p99)."
+        f"The load generator sends at most {maximum / 2:,.0f} pinned requests per second at random moments, which is"
+        f" half of the router's maximum rate on one core. Without the router, the upstream's latency under the same"
+        f" load is {direct['p50_ms']:.2f} ms (p50) and {direct['p99_ms']:.2f} ms (p99). The router adds {p50:.2f} ms to"
+        f" the p50 and {p99:.2f} ms to the p99. The goals are at most 1 ms (p50) and at most 5 ms (p99)."
     )
 
 
@@ -44,7 +44,7 @@ def _memory(router: Stack) -> str:
     rows = "\n".join(f"| {requests:,} | {megabytes:.1f} |" for requests, megabytes in (samples[0], half, samples[-1]))
     return (
         f"The requests are routed, have two hops, and use {_CONNECTIONS} connections. The goal is a resident memory of "
-        "at most 120 MiB, which is constant over the second half of the requests.\n\n"
+        "at most 120 MiB that stays constant over the second half of the requests.\n\n"
         f"| requests | resident, MiB |\n| --- | --- |\n{rows}"
     )
 

@@ -1,1 +1,1 @@
-"""Contains fakes for tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and test routers."""
+"""Helps tests and benchmarks with a Kubernetes cluster without nodes, fake upstreams, and testbeds of real routers."""

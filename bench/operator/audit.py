@@ -70,7 +70,8 @@ class Audit:
 def by_verb(requests: list[Request]) -> Counter[str]:
     """Returns the number of requests for each verb, without the requests for Leases.
 
-    The keys `Events` and `status` count the creations of Events and the writes of the status.
+    The key `Events` counts the creations of Events, and the key `status` counts the requests for the subresource
+    `status`. The other keys do not include these requests.
     """
     return Counter(_name(request) for request in requests if request.resource != "leases")
 

@@ -109,4 +109,5 @@ def _prepare(server: ApiServer, crd: dict[str, object]) -> None:
 def _create(server: ApiServer, path: str, body: dict[str, object]) -> None:
     response = server.request("POST", path, body)
     if response.get("kind") == "Status":
-        raise SystemExit(f"error: the API server rejected POST {path}: {response.get('message')}")
+        remedy = "Fix the CRD, or the object in bench/operator/cluster.py"
+        raise SystemExit(f"error: the API server rejected POST {path}: {response.get('message')}. {remedy}")

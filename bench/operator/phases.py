@@ -170,7 +170,7 @@ class Phases:
         return last - start, spent
 
     async def _last_creation(self, since: float, count: int) -> float:
-        """Waits until the measured program has created `count` objects.
+        """Waits until the measured program has created `count` objects after `since`.
 
         Returns the time of the last creation, in seconds since 1970.
         """

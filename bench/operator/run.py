@@ -1,8 +1,9 @@
 """Implements `make bench-operator`, which measures the operator with 1, 100 and 1,000 RouterDeployments.
 
-The benchmark writes the results to bench/operator.md. The API server, the controllers and the scheduler are real. The
-nodes and pods are simulated. Each measurement has a new cluster. With `--against`, both revisions must create the same
-children for an empty spec, because the benchmark takes the number and names of the children from the working tree.
+By default, the benchmark writes the results to bench/operator.md. The API server, the controllers and the scheduler are
+real. The nodes and pods are simulated. Each measurement has a new cluster. With `--against`, both revisions must create
+the same children for an empty spec, because the benchmark takes the number and names of the children from the working
+tree.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ def main() -> None:
     )
     parser.add_argument("--rest", type=float, default=120, help="duration of the measurement at rest, in seconds")
     parser.add_argument("--keep", type=Path, help="keep the logs of all processes in this folder")
-    parser.add_argument("--dry", action="store_true", help="print the results, and write no files")
+    parser.add_argument("--dry", action="store_true", help="print the results, and do not write bench/operator.md")
     parser.add_argument(
-        "--against", metavar="REV", help="compare the working tree with the git revision REV, and write no files"
+        "--against",
+        metavar="REV",
+        help="compare the working tree with the git revision REV, and do not write bench/operator.md",
     )
     parser.add_argument(
         "--rounds", type=int, default=1, help="how many times to measure each revision if --against is set (default: 1)"
@@ -55,7 +58,7 @@ def main() -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    """Prints, for each size, the ratios of the working tree's figures to the figures of the revision in `--against`."""
+    """Prints, for each size, a comparison of the working tree with the revision in `--against`."""
     with old_and_new(options.against, "rl_router_operator") as pair:
         for size in map(int, options.sizes.split(",")):
             rounds = [_both(pair, size, options, round_) for round_ in range(options.rounds)]

@@ -11,7 +11,14 @@ from pathlib import Path
 from phases import QUIET_SECONDS, Result
 
 _FILE = Path(__file__).parents[1] / "operator.md"
-_VERBS = ("get", "patch", "status", "Events", "delete")
+_REQUESTS = {
+    "get": "get",
+    "patch": "patch",
+    "status": "patch of the status",
+    "Events": "creation of an Event",
+    "delete": "delete",
+}
+"""The names of the requests in the table, by the keys of `Result.requests`."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,10 @@ def _text(results: list[Result], rest: float) -> str:
     rows = "\n".join(row.of(results) for row in _rows(rest))
     return f"""# The operator
 
-`make bench-operator` measured these figures on {os.cpu_count()} shared cores ({platform.machine()}, Python \
+`bench/operator/run.py` measured these figures on {os.cpu_count()} shared cores ({platform.machine()}, Python \
 {platform.python_version()}). The operator runs on one of
 the shared cores. The API server, etcd, the controllers and the scheduler of Kubernetes, and kwok use all shared cores.
-On shared cores, you can compare the ratios and counts of two runs, but not the seconds. Each RouterDeployment has
+On shared cores, you can compare the ratios and counts of two runs, but not the times. Each RouterDeployment has
 `spec: {{}}`, for which the operator creates {results[0].children // results[0].size} children, and the controllers \
 create two pods.
 
@@ -54,16 +61,16 @@ create two pods.
 | --- |{" ---: |" * len(results)}
 {rows}
 
-"At rest" means that the operator has made no write for {QUIET_SECONDS:.0f} s. "The operator's last write" is the last \
-write before
-this period. At rest, the operator's only writes are the renewals of its Lease, every 2 s, and of its claim of the
-cluster, every 10 s. Each renewal is one read and one write. The requests at rest include the renewals. The numbers of
-writes and the requests per RouterDeployment exclude the renewals. "Unresponsive pods" are API pods that accept
-connections and never respond. The operator repeats the health checks of unresponsive pods, and each check ends after
-the operator's timeout of 5 s.
+"At rest" means that the operator has made no write for {QUIET_SECONDS:.0f} s, except the renewals of its leader \
+election Lease,
+every 2 s, and of its claim of the cluster, every 10 s. "The operator's last write" is the last write before this
+period. Each renewal is one read and one write. The requests at rest include the renewals. The numbers of writes and the
+requests per RouterDeployment exclude the renewals. "Unresponsive pods" are API pods that accept connections and never
+respond. The operator repeats the health checks of unresponsive pods, and each check ends after the operator's timeout
+of 5 s.
 
-The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
-operator that creates the same children can be much faster than the bare client on the same cores.
+The bare client only watches RouterDeployments and applies the same manifests as prepared bytes, with the operator's
+concurrency. No operator that creates the same children can be much faster than the bare client on the same cores.
 """
 
 
@@ -76,8 +83,12 @@ def _creation_rows() -> list[_Row]:
     return [
         _Row("the operator's CPU time from the start until ready, s", lambda r: r.started_cpu, 1),
         _Row("the operator's memory before the first RouterDeployment, MiB", lambda r: r.memory),
-        _Row("time until the operator has created all children, s", lambda r: r.created, 1),
-        _Row("time until the bare client has created all children, s", lambda r: r.bare_client.created, 1),
+        _Row("time from the first RouterDeployment until all children exist: operator, s", lambda r: r.created, 1),
+        _Row(
+            "time from the first RouterDeployment until all children exist: bare client, s",
+            lambda r: r.bare_client.created,
+            1,
+        ),
         _Row(
             "ratio of the creation times of all children: operator / bare client",
             lambda r: r.created / r.bare_client.created,
@@ -92,10 +103,10 @@ def _creation_rows() -> list[_Row]:
             "the bare client's CPU time per RouterDeployment until all children are created, ms",
             lambda r: 1000 * r.bare_client.cpu / r.size,
         ),
-        _Row("time until the operator's last write, s", lambda r: r.settled, 1),
+        _Row("time from the first RouterDeployment to the operator's last write, s", lambda r: r.settled, 1),
         *[
-            _Row(f"the operator's requests per RouterDeployment until the last write: {verb}", _requests(verb), 1)
-            for verb in _VERBS
+            _Row(f"the operator's requests per RouterDeployment until the last write: {name}", _requests(key), 1)
+            for key, name in _REQUESTS.items()
         ],
         _Row("the operator's reconciles per RouterDeployment until the last write", lambda r: r.reconciles / r.size, 1),
         _Row("the operator's memory after the last write, MiB", lambda r: r.settled_memory),
@@ -121,7 +132,7 @@ def _rest_rows(seconds: float) -> list[_Row]:
 def _fault_rows(seconds: float) -> list[_Row]:
     """Returns the rows of deleted children, and of unresponsive pods during `seconds` seconds."""
     return [
-        _Row("children that are deleted at the same time", lambda r: r.deleted),
+        _Row("number of children that the benchmark deletes", lambda r: r.deleted),
         _Row("time until the deleted children exist again, s", lambda r: r.repaired, 2),
         _Row(f"the operator's writes in {seconds:g} s with unresponsive pods", lambda r: r.unresponsive.writes),
         _Row("the operator's CPU usage with unresponsive pods, % of a core", lambda r: r.unresponsive.cpu_percent, 1),
@@ -134,5 +145,5 @@ def _fault_rows(seconds: float) -> list[_Row]:
     ]
 
 
-def _requests(verb: str) -> Callable[[Result], float]:
-    return lambda r: r.requests[verb] / r.size
+def _requests(key: str) -> Callable[[Result], float]:
+    return lambda r: r.requests[key] / r.size

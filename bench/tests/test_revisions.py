@@ -97,5 +97,5 @@ def test_a_revision_whose_environment_fails_is_an_error(new: Revision) -> None:
 def test_a_pythonpath_that_hides_the_old_revision_is_an_error(new: Revision, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(new.folder))
 
-    with pytest.raises(SystemExit, match=r"imports measured from .*Unset PYTHONPATH"):
+    with pytest.raises(SystemExit, match=r"imports measured from .*Remove other copies of measured from PYTHONPATH"):
         old_and_new("HEAD", "measured", new).__enter__()

@@ -21,9 +21,9 @@ class Command:
 
 
 COMMANDS = (
-    Command("serve", "", "serve the router API on port 8800", "rl_router_api.commands.serve", "api"),
+    Command("serve", "", "serve the router API (default port: 8800)", "rl_router_api.commands.serve", "api"),
     Command(
-        "model", "", "host the router model on port 8000, with vLLM or on a CPU", "rl_router_model.hosting.command"
+        "model", "", "host the router model on GPUs or a CPU (default port: 8000)", "rl_router_model.hosting.command"
     ),
     Command("operator", "", "run the Kubernetes operator", "rl_router_operator.__main__", "operator"),
     Command("new-key", "NAME", "print a new API key for a client", "rl_router_api.commands.new_key"),

@@ -13,8 +13,8 @@ _USAGE_ERROR = 2
 _HELP = """\
 usage: rl-router COMMAND [options]
 
-RL Router is one OpenAI-compatible endpoint in front of many models. A small router model decides for each request which
-models answer.
+RL Router is one OpenAI-compatible endpoint in front of many models. A small router model decides which models answer
+requests for the model `router`.
 
 commands:
 {commands}
@@ -23,8 +23,8 @@ options:
   -h, --help        show this help
   --version         show the version
 
-`rl-router COMMAND --help` explains a command with its options and exit codes. The guides are in the folder docs of the
-source code. The first guide to read is docs/quickstart.md.
+`rl-router COMMAND --help` explains a command and its options. The guides are in the folder docs of the source code.
+The first guide to read is docs/quickstart.md.
 
 examples:
   rl-router model                            host the router model, in a first terminal
@@ -46,8 +46,10 @@ class CommandError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the first argument names, with all other arguments, and returns the exit code of the
-    command."""
+    """Runs the command that the first argument names, with all other arguments. Returns the exit code of `rl-router`.
+
+    If the first argument is --help or --version, the function only prints the help or the version.
+    """
     open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
@@ -83,14 +85,14 @@ def _find(name: str) -> Command:
     if name in commands:
         return commands[name]
     if name.startswith("-"):
-        raise CommandError(f'unknown option "{name}". Options follow a command: rl-router COMMAND {name}', _USAGE_ERROR)
+        raise CommandError(f'unknown option "{name}". Put the command first: rl-router COMMAND {name}', _USAGE_ERROR)
     matches = difflib.get_close_matches(name, commands, n=1)
     hint = f'Did you mean "{matches[0]}"?' if matches else f"Commands are {', '.join(commands)}."
     raise CommandError(f'unknown command "{name}". {hint}', _USAGE_ERROR)
 
 
 def _load(command: Command) -> Main:
-    """Returns the main function of a command. Raises CommandError if a dependency of the command is not installed."""
+    """Returns the main function of a command. Raises CommandError if a module of the command's extra is missing."""
     try:
         loaded: Main = import_module(command.module).main
     except ModuleNotFoundError as error:

@@ -57,7 +57,7 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         ("sevre", 'unknown command "sevre". Did you mean "serve"?'),
         ("newkey", 'unknown command "newkey". Did you mean "new-key"?'),
         ("xyz", 'unknown command "xyz". Commands are serve, model, operator, new-key, check.'),
-        ("--port", 'unknown option "--port". Options follow a command: rl-router COMMAND --port'),
+        ("--port", 'unknown option "--port". Put the command first: rl-router COMMAND --port'),
     ],
 )
 def test_an_unknown_command_is_one_line_with_the_nearest_match(

@@ -45,7 +45,8 @@ def env(component: str, defaults: Defaults | None = None, **spec: Any) -> dict[s
 
 
 def mounts(component: str, **spec: Any) -> dict[str, Manifest]:
-    """Returns a mapping from each mount path of a container to the fields of the volume and of the volume mount."""
+    """Returns a mapping from each mount path of a container to the fields of the volume mount and, if the pod template
+    lists the volume, of the volume."""
     template = pod(component, **spec)["spec"]
     volumes = {volume["name"]: volume for volume in template["volumes"]}
     (only,) = template["containers"]

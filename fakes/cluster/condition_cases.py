@@ -72,7 +72,7 @@ def model_exits(message: str, *args: Any, **times: float) -> Case:
 
 
 def api_reports(report: Health, type_: str, status: str, message: str, **spec: Any) -> Case:
-    """Returns a test case in which the API pods are ready and the operator's health checks return `report`."""
+    """Returns a test case in which the pods are ready and the operator's health checks of API pods return `report`."""
 
     async def cause(simulation: Simulation) -> None:
         simulation.report(report)
@@ -86,7 +86,7 @@ def api_reports(report: Health, type_: str, status: str, message: str, **spec: A
 
 
 def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
-    """Returns a test case in which the operator cannot create a new child after the call of `obstruct`.
+    """Returns a test case in which the operator cannot create a new child after `obstruct` was called.
 
     By default, the new child is an Ingress.
     """
@@ -115,7 +115,7 @@ async def resume(simulation: Simulation) -> None:
 
 
 async def delete_service_while_paused(simulation: Simulation) -> None:
-    """Deletes the API's Service of a paused router.
+    """Pauses the router and deletes the API's Service.
 
     If the router were not paused, the operator would immediately recreate the Service.
     """
@@ -150,7 +150,7 @@ async def create_pvc(simulation: Simulation, size: str, **fields: Any) -> None:
 
 
 async def fail_provisioning(simulation: Simulation) -> None:
-    """Creates the PVC of the model pod, and an Event which says that the volume of the PVC cannot be provisioned."""
+    """Creates the PVC and the pod of the router model, and an Event which says that the PVC gets no volume."""
     await create_pvc(simulation, "1Gi")
     await simulation.put_pod(unschedulable("pod has unbound immediate PersistentVolumeClaims", pvc=PVC))
     message = 'storageclass "fast" not found'
@@ -187,7 +187,7 @@ async def delete_foreign_ingress(simulation: Simulation) -> None:
 
 
 async def add_admission_policy(simulation: Simulation) -> None:
-    """Creates an admission policy that rejects all Ingresses of the namespace."""
+    """Creates an admission policy that rejects new and changed Ingresses of the namespace, and waits for its effect."""
     namespace = simulation.kube.namespace
     rule = {
         "apiGroups": ["networking.k8s.io"],
@@ -283,7 +283,7 @@ async def upgrade_kind(simulation: Simulation) -> None:
 
 
 async def age_the_deployment(simulation: Simulation) -> None:
-    """Sets the time of the last change of the API's Deployment to an earlier time.
+    """Changes the API's Deployment, and sets the recorded time of the Deployment's last change to an earlier time.
 
     Because the test runs no Deployment controller, the change of the Deployment is never processed.
     """

@@ -28,7 +28,10 @@ _START_SECONDS = 60
 
 @contextmanager
 def running(folder: Path, *flags: str) -> Iterator[ApiServer]:
-    """Runs an API server with the additional flags `flags`. The folder `folder` contains the API server's data."""
+    """Runs an API server with the additional flags `flags` until the context ends.
+
+    The folder `folder` contains the API server's data.
+    """
     server = ApiServer(folder, flags)
     try:
         server.start()
@@ -76,7 +79,7 @@ class ApiServer:
 
     @cached_property
     def kubeconfig(self) -> Path:
-        """Returns the path of the administrator's kubeconfig file."""
+        """Writes the administrator's kubeconfig file at the first use, and returns the path of the file."""
         return self.write_kubeconfig(self.url, ADMIN, self.folder / "kubeconfig")
 
     def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class ApiServer:
         self._await_ready()
 
     def kill_api_server(self) -> None:
-        """Sends SIGKILL to the API server."""
+        """Sends SIGKILL to the API server, and waits until the API server has ended."""
         self._end("kube-apiserver", kill=True)
 
     def stop(self) -> None:
@@ -141,7 +144,7 @@ class ApiServer:
         self.start_controllers("garbage-collector", "namespace")
 
     def start_controllers(self, *names: str) -> None:
-        """Starts the named controllers of kube-controller-manager.
+        """Starts kube-controller-manager with the controllers in `names`.
 
         The controllers' names in `names` do not include the suffix `-controller`.
         """

@@ -22,7 +22,7 @@ ROLES = "/apis/rbac.authorization.k8s.io/v1"
 
 @contextmanager
 def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
-    """Runs an API server that serves RouterDeployments.
+    """Runs an API server that serves RouterDeployments, until the context ends.
 
     The API server stores its data in the folder `folder` and has the additional flags `flags`.
     """

@@ -55,7 +55,7 @@ class OperatorProcess:
             os.kill(self.process.pid, number)
 
     async def ended(self) -> int:
-        """Waits until the process ends, and returns the exit code of the process."""
+        """Waits up to 120 s until the process ends, and returns the exit code of the process."""
 
         def exit_code() -> int:
             assert self.exit_code is not None
@@ -76,8 +76,8 @@ async def operator_process(
 ) -> AsyncIterator[OperatorProcess]:
     """Runs an operator that reaches the API server through `proxy`. Kills the operator at the end of the context.
 
-    The parameter `flags` contains the flags that select the namespaces that the operator watches. By default, the
-    operator watches only the namespace of `kube`.
+    The parameter `flags` contains additional flags of the operator. If `flags` is None, the operator watches only the
+    namespace of `kube`.
     """
     port = free_port()
     config = server.write_kubeconfig(proxy.url, OPERATOR, folder / f"operator-{port}.kubeconfig")

@@ -12,8 +12,10 @@ OPTIONAL: dict[str, dict[str, Any]] = {
 }
 """The kinds that a cluster may lack, each with the spec of a RouterDeployment that needs a child of that kind."""
 RARELY_USED = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"maxReplicas": 4}}}}
-"""The kinds of children that few specs require: the kinds in OPTIONAL, and HorizontalPodAutoscaler, which every cluster
-has."""
+"""The kinds of OPTIONAL, and HorizontalPodAutoscaler, each with a spec that needs a child of that kind.
+
+The spec FULL_SPEC in `routers.py` needs no child of these kinds.
+"""
 
 
 _ANY: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

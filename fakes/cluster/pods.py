@@ -59,7 +59,7 @@ class Pod:
     containers_ready: bool | None = None
     unready_reason: str | None = "ContainersNotReady"
     unready_for: float | None = None
-    """The number of seconds since the pod was last ready, or None if the pod was never ready."""
+    """The number of seconds since the pod was last ready, or None if the pod is ready or was never ready."""
     pvc: str | None = None
     extra: tuple[Manifest, ...] = ()
 
@@ -126,7 +126,7 @@ def unschedulable(message: str, **fields: str) -> Pod:
 
 
 def waiting(reason: str, message: str | None = None) -> Manifest:
-    """Returns the state of a container that the kubelet has not started yet or cannot start."""
+    """Returns the state of a container that waits for a start or a restart, or that the kubelet cannot start."""
     return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
 
 

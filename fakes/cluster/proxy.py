@@ -13,7 +13,7 @@ from aiohttp import web
 from .control_plane import ApiServer
 
 Fault = Callable[["Recorded"], "Awaitable[web.StreamResponse | None] | web.StreamResponse | None"]
-"""A function or coroutine function that returns the proxy's response, or None to let the request pass."""
+"""A function or coroutine function that returns the response to a request, or None to leave the request unaffected."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Recorded:
 
     @property
     def is_write(self) -> bool:
-        """Returns whether the request changes an object. A dry run changes no object."""
+        """Returns whether the request can change an object. A dry run cannot change an object."""
         return self.method not in ("GET", "HEAD") and self.query.get("dryRun") != "All"
 
     @property
@@ -38,7 +38,7 @@ class Recorded:
 
     @property
     def plural(self) -> str:
-        """Returns the plural name of the requested kind and the subresource, such as `routerdeployments/status`."""
+        """Returns the plural name of a namespaced kind, and any subresource, such as `routerdeployments/status`."""
         parts = self.path.strip("/").split("/")
         at = (
             parts.index("namespaces") + 2
@@ -66,7 +66,7 @@ def error(code: int, reason: str = "", message: str = "injected", **headers: str
 
 @dataclass
 class Proxy:
-    """A proxy that calls the functions in `faults` for each request, in order, until a function returns a response."""
+    """A proxy that returns the first response of the functions in `faults`, or else forwards a request to `server`."""
 
     server: ApiServer
     requests: list[Recorded] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def writes(self) -> list[Recorded]:
-        """Returns the recorded requests that change an object, except requests for Leases."""
+        """Returns the recorded requests that can change an object, except requests for Leases."""
         return [request for request in self.requests if request.is_write and request.plural != "leases"]
 
     async def start(self) -> None:
@@ -162,7 +162,7 @@ class Proxy:
 
 
 def fault_for(*, method: str, plural: str, response: Callable[[], web.StreamResponse], times: int = 1) -> Fault:
-    """Returns a fault that answers the first `times` requests with the method `method` and the kind `plural`."""
+    """Returns a fault that responds to the first `times` requests with this `Recorded.method` and `Recorded.plural`."""
     left = times
 
     def fault(request: Recorded) -> web.StreamResponse | None:

@@ -1,4 +1,4 @@
-"""Defines RouterDeployments for tests, and the children that the operator creates for these RouterDeployments."""
+"""Defines RouterDeployments for tests and the children of FULL_SPEC, and starts operators with RouterDeployments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FULL_SPEC: dict[str, Any] = {
     },
     "targets": [{"name": "one", "baseUrl": "https://one.example/v1", "apiKeySecretRef": {"name": "one", "key": "key"}}],
 }
-"""A spec for which the operator creates children of all kinds except HorizontalPodAutoscaler and optional kinds."""
+"""A spec whose children have all kinds except HorizontalPodAutoscaler, HTTPRoute and ServiceMonitor."""
 FULL_CHILDREN = [
     ("ServiceAccount", "demo-api"),
     ("ServiceAccount", "demo-model"),

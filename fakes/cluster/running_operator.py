@@ -25,7 +25,7 @@ class RunningOperator:
     """A running operator, and the health reports that the operator gets from API pods.
 
     The attribute `healths` maps the address of a pod to one health report for all probes, or to an iterator with a
-    health report for each probe. A pod whose address is not in `healths` sends the health report of a healthy pod.
+    health report for each probe. For other addresses, the operator gets the health report of a healthy pod.
     """
 
     operator: Operator
@@ -34,7 +34,7 @@ class RunningOperator:
     healths: dict[str, Health | Iterator[Health]] = field(default_factory=dict)
 
     async def stop(self) -> None:
-        """Stops the operator in the same way as the signal SIGTERM."""
+        """Stops the operator in the same way as the signal SIGTERM, and waits until the operator has stopped."""
         self.stopped.set()
         await self.task
 
@@ -44,7 +44,7 @@ class RunningOperator:
             return await client.get(f"http://127.0.0.1:{self.operator.port}{endpoint}")
 
     def reconciles(self, outcome: str = "ok") -> float:
-        """Returns the number of the operator's reconciles with the outcome `outcome`."""
+        """Returns the number of the operator's reconciliations with the outcome `outcome`."""
         name = "rl_router_operator_reconciles_total"
         return self.operator.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
 

@@ -22,7 +22,7 @@ TARGETS = [{"name": name, "baseUrl": f"https://{name}.example/v1"} for name in (
 def demo(spec: dict[str, Any] | None = None, status: Any = None, **annotations: str) -> RouterDeployment:
     """Returns the RouterDeployment `demo`.
 
-    The annotations' names in `annotations` do not include the prefix `rlrouter.dev/`.
+    The function adds the prefix `rlrouter.dev/` to the names in `annotations`.
     """
     metadata = {
         "name": NAME,
@@ -35,7 +35,7 @@ def demo(spec: dict[str, Any] | None = None, status: Any = None, **annotations: 
 
 
 def workload(component: Component, replicas: int = 1, *conditions: Manifest) -> Manifest:
-    """Returns the StatefulSet of the model or the Deployment of the API."""
+    """Returns the StatefulSet of the component `model` or the Deployment of the component `api`."""
     kind = {"model": "StatefulSet", "api": "Deployment"}[component]
     return {
         "kind": kind,
@@ -60,7 +60,7 @@ class Scenario:
     other_pods: tuple[Manifest, ...] = ()
     health: Health | None = field(default_factory=healthy)
     healths: dict[str, Health] | None = None
-    """A mapping from the name of each API pod to a health report, or None if all API pods send the report `health`."""
+    """A mapping from names of API pods to health reports, or None if all API pods send the report `health`."""
     events: tuple[Manifest, ...] = ()
     pvcs: tuple[Manifest, ...] = ()
     errors: tuple[ChildError, ...] = ()

@@ -47,7 +47,7 @@ class Simulation:
     _addresses: list[str] = field(default_factory=list)
 
     async def create(self, **spec: Any) -> None:
-        """Creates the RouterDeployment, and waits until the RouterDeployment has a status and all children."""
+        """Creates the RouterDeployment, and waits until a status and the child that the operator creates last exist."""
         body = await self.kube.create(router(**{"targets": TARGETS, **spec}))
         await eventually(self.status)
         *_, last = desired(read(body), Defaults())

@@ -50,14 +50,14 @@ class ReloadingRouter:
     async def admits(self, key: str) -> bool:
         """Returns whether the router admits a request with the API key `key`.
 
-        Fails if the router admits a request without an API key.
+        Fails unless the router answers a request without an API key with the status 401.
         """
         assert (await self.send()).status_code == 401
         body = {"model": "alpha", "messages": QUESTION}
         return (await self.client.post("/v1/chat/completions", json=body, headers=bearer(key))).status_code == 200
 
     async def targets(self) -> list[str]:
-        """Returns the names of the targets that `/v1/models` lists."""
+        """Returns the model names that `/v1/models` lists, except names that begin with `router`."""
         models = (await self.client.get("/v1/models")).json()["data"]
         return [model["id"] for model in models if not model["id"].startswith("router")]
 
@@ -69,12 +69,12 @@ class ReloadingRouter:
         return int(metric((await self.client.get("/metrics")).text, "rl_router_configuration_refused"))
 
     async def breaker_metrics(self) -> set[str]:
-        """Returns the lines of the router's metric about circuit breakers."""
+        """Returns the lines with the values of the metric `rl_router_breaker_open`."""
         lines = (await self.client.get("/metrics")).text.splitlines()
         return {line for line in lines if line.startswith("rl_router_breaker_open{")}
 
     async def until_targets(self, expected: list[str]) -> None:
-        """Waits until `/v1/models` of the router lists exactly the targets `expected`."""
+        """Waits until `/v1/models` of the router lists exactly the targets `expected` in this order."""
 
         async def listed() -> bool:
             return await self.targets() == expected
@@ -83,7 +83,7 @@ class ReloadingRouter:
 
 
 class ConfigFile:
-    """A configuration file, and the routers that read the file. The routers stop when the exit stack closes."""
+    """A configuration file, and routers that read the file. The exit stack stops all but the routers of `running`."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.path, self.state = folder / "router.yaml", folder / "state"

@@ -14,9 +14,9 @@ from rl_router_api.server.connection import ApiConnection
 from fakes.testbed.waiting import until
 
 _BUFFER = 32 * 1024
-"""The size of the sockets' buffers in bytes.
+"""The size in bytes of the server's send buffers and the clients' receive buffers.
 
-With larger buffers, a test would have to send more data before the server notices that a client does not read.
+With larger buffers, an application would have to send more data before the server notices that a client does not read.
 """
 
 

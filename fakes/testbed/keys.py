@@ -1,4 +1,4 @@
-"""Writes keys files. A keys file contains the name and the hash of each client's API key."""
+"""Writes keys files. A keys file contains the name of each client and the hash of the client's API key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class KeysFile:
         self.write()
 
     def write(self, text: str | None = None) -> None:
-        """Writes `text` to the keys file, or the entries if `text` is None."""
+        """Writes `text` to the keys file, or the entries of all current clients if `text` is None."""
         self.path.write_text(yaml.safe_dump(self._entries) if text is None else text)
 
     def make_invalid(self) -> None:
@@ -46,7 +46,7 @@ class KeysFile:
 
 
 class ProtectedConfiguration(KeysFile):
-    """A keys file with one API key, and a configuration that requires the API key in the keys file."""
+    """A keys file with one API key, and a configuration that requires an API key of this keys file."""
 
     def __init__(self, path: Path, configuration: Body) -> None:
         super().__init__(path)

@@ -9,7 +9,7 @@ import pytest
 
 
 def install_policy(folder: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Installs a package with the policy `name` into the folder `folder`, and returns the folder.
+    """Installs the policy `name` as a package in `folder`, adds `folder` to `sys.path`, and returns `folder`.
 
     The entry point of the policy is the function `create` in the package's module `NAME_policy`.
     """

@@ -178,7 +178,7 @@ class Programs:
         return await self._run(command, config["server"])
 
     async def start_with_streams(self, config: Body, streams: str, *descriptors: int) -> Program:
-        """Starts a router whose standard streams have the redirections `streams`, in the syntax of the shell.
+        """Starts a router whose standard streams have the redirections `streams`, in the syntax of bash.
 
         The redirections may use the open file descriptors in `descriptors`.
         """

@@ -37,7 +37,7 @@ def streamed_text(received: list[Any], index: int = 0) -> str:
 
 
 def strategy(body: Body) -> tuple[str, str]:
-    """Returns the routing strategy and the used model from the metadata in a body."""
+    """Returns `routing_strategy` and `model_used` from the field `router_metadata` of a body."""
     return body["router_metadata"]["routing_strategy"], body["router_metadata"]["model_used"]
 
 

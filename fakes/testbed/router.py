@@ -57,7 +57,7 @@ class RunningRouter:
 
     @property
     def ledgers(self) -> list[Body]:
-        """Returns the log lines of completed requests."""
+        """Returns the log lines of finished requests."""
         return [line for line in self.log if line["message"] == "request"]
 
     @property
@@ -67,7 +67,7 @@ class RunningRouter:
 
 
 class Setup:
-    """A router and the upstreams of the router. The attributes `alpha`, `beta`, `gamma` and `delta` are the targets."""
+    """A router and the upstreams of the router. Each target is an attribute, such as `alpha` or `beta`."""
 
     def __init__(self, router: RunningRouter, model: Upstream, targets: dict[str, Upstream]) -> None:
         self.router, self.model, self.targets = router, model, targets
@@ -79,13 +79,13 @@ class Setup:
 
 
 class Testbed:
-    """Starts upstreams and routers. The upstreams and routers stop when the exit stack closes."""
+    """Starts upstreams and routers. The exit stack stops all of these except the routers of `running_router`."""
 
     __test__ = False
 
     def __init__(self, stack: AsyncExitStack, log: list[Body]) -> None:
         self.server: Callable[[App], AbstractAsyncContextManager[str]] = run_uvicorn
-        """A context manager that runs an application in an HTTP server and yields the server's URL."""
+        """A function whose context manager runs an application in an HTTP server and yields the server's URL."""
         self._stack = stack
         self._log = log
         self._upstreams: list[Upstream] = []
@@ -93,8 +93,8 @@ class Testbed:
     async def upstream(self, answer: Answer | None = None, host: str = "127.0.0.1") -> Upstream:
         """Starts an upstream on the address `host`.
 
-        The upstream runs the script `answer` for each request for a completion. Without a script, the upstream returns
-        valid decisions and answers.
+        The upstream runs the script `answer` for requests for completions, unless a router is starting. Without a
+        script, the upstream returns valid decisions and answers.
         """
         upstream = await self._stack.enter_async_context(Upstream(answer, host))
         self._upstreams.append(upstream)
@@ -140,10 +140,10 @@ class Testbed:
 
 @asynccontextmanager
 async def run_uvicorn(app: App, http: str = "rl_router_api.server.connection:ApiConnection") -> AsyncIterator[str]:
-    """Runs the router API's application in the HTTP server uvicorn, and yields the URL of the server.
+    """Runs the application in uvicorn with the HTTP protocol implementation `http`, and yields the URL of the server.
 
-    The server has no signal handlers. The server also runs without uvicorn's periodic tick, because a test would have
-    to wait for the tick.
+    The server has no signal handlers. The server also runs without uvicorn's periodic tick, because the end of a
+    test would have to wait for the next tick.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
@@ -164,7 +164,7 @@ async def run_uvicorn(app: App, http: str = "rl_router_api.server.connection:Api
 
 
 async def _probed(router: RunningRouter) -> None:
-    """Waits until the router has probed all upstreams, so that a test's scripts get only the requests of the test."""
+    """Waits until the first probes of all upstreams have ended, so that a test's scripts do not get these probes."""
 
     def all_known() -> bool:
         # The endpoint `/health` does not report these states if API keys are configured.

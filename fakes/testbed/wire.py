@@ -20,10 +20,10 @@ CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """The last request of each connection.
 
-The answer to the request LAST has the status 404. Few other requests in the tests are answered with 404.
+The router answers LAST with the status 404. Few other requests get this status, so a test recognizes the answer.
 """
 _PATIENCE = 3.0
-"""The seconds without an answer after which a test concludes that a server waits for more bytes."""
+"""The seconds without data from a server after which a test concludes that the server waits for more bytes."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
@@ -31,10 +31,10 @@ ANY = "any"
 """The value of `Row.other` if the answers of the compared software depend on how the kernel divides the bytes."""
 
 # These reasons are values of `Row.why` in several tables.
-BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about it"
-EMPTY_LINES = "RFC 9112, 2.2: a server should ignore empty lines before a request"
-FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about it"
-ZEROS = "RFC 9112, 7.1: a size may have leading zeros"
+BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about such lines"
+EMPTY_LINES = "RFC 9112, 2.2: a server should ignore at least one empty line before a request"
+FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about such lines"
+ZEROS = "RFC 9112, 7.1: a chunk's size may have leading zeros"
 
 
 class Row(NamedTuple):
@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 def get(headers: bytes = HOST, line: bytes = b"GET /v1/models HTTP/1.1\r\n") -> bytes:
-    """Returns a request with the headers `headers` and without a body."""
+    """Returns a request with the request line `line` and the headers `headers`, and without a body."""
     return line + headers + b"\r\n"
 
 

@@ -59,7 +59,7 @@ def in_turn(*answers: Answer | Body) -> Answer:
 
 
 def by_request(choose: Callable[[Exchange], Answer | Body]) -> Answer:
-    """Returns a script that calls `choose` for each request and uses the answer that `choose` returns."""
+    """Returns a script that calls `choose` for each request and uses the script or body that `choose` returns."""
 
     async def answer(exchange: Exchange) -> None:
         chosen = choose(exchange)
@@ -88,7 +88,7 @@ def either(whole_answer: Answer, streamed_answer: Answer) -> Answer:
 
 
 def sensible_decision(exchange: Exchange) -> Body:
-    """Returns a decision that selects the last completed answer, or calls the first offered target."""
+    """Returns a decision that selects the last completed answer or, if none can be selected, calls the first target."""
     if "response_format" in exchange.body:
         return reply(json.dumps(_by_schema(exchange.body["response_format"]["json_schema"]["schema"])))
     if "select_response" in exchange.offered:

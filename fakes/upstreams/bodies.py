@@ -1,4 +1,4 @@
-"""Contains the JSON bodies of well-behaved models: completions, decisions of a router model, chunks and usages."""
+"""Builds the JSON that well-behaved models send: completions, decisions of a router model, chunks and usages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def call(function: str, **arguments: Any) -> Body:
 def decision(*calls: Body | str, used: Body | None = None) -> Body:
     """Returns a completion of the router model with the function calls `calls`.
 
-    If an item of `calls` is a text, the item is the name of a function that is called without arguments.
+    If an item of `calls` is a string, the item is the name of a function that is called without arguments.
     """
     tool_calls = [_as_tool_call(call(each) if isinstance(each, str) else each) for each in calls]
     body = completion(None, used=used or usage(100, 20), message={"tool_calls": tool_calls})

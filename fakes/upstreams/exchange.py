@@ -18,7 +18,7 @@ _REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 42
 
 @dataclass
 class Exchange:
-    """A request that an upstream received. The methods of an exchange write the response to the request."""
+    """A request that an upstream received, and the connection on which a script sends the response."""
 
     path: str
     headers: dict[str, str]

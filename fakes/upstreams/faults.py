@@ -1,4 +1,4 @@
-"""Contains scripts of failing upstreams: no response, resets, error statuses, truncated and oversized responses."""
+"""Contains scripts of faulty upstreams: no response, resets, errors, and slow, truncated or oversized responses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def html(status: int) -> Answer:
 
 
 def cut_after(pieces: Iterable[bytes], then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that begins a stream with the pieces `pieces` and ends the stream with the fault `then`."""
+    """Returns a script that begins a stream with the pieces `pieces` and runs the script `then`, such as a fault."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.head("text/event-stream")
@@ -51,7 +51,7 @@ def cut_after(pieces: Iterable[bytes], then: Callable[[Exchange], Awaitable[None
 def half_body_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
     """Returns a script that sends the first half of a completion and then causes the fault `then`.
 
-    The header Content-Length has the length of the whole completion.
+    The header Content-Length contains the length of the whole completion.
     """
 
     async def answer(exchange: Exchange) -> None:
@@ -68,12 +68,12 @@ HALF = event(chunk({"content": "half"}))
 
 
 def half_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that sends a part of a completion or of a stream, and then causes the fault `then`."""
+    """Returns a script that sends half a completion, or one event of a stream, and then causes the fault `then`."""
     return either(half_body_then(then), cut_after([HALF], then))
 
 
 def half_then_data(data: bytes) -> Answer:
-    """Returns a script that begins a stream, sends the bytes `data` in the next chunk, and ends the body."""
+    """Returns a script that begins a stream, sends the bytes `data` as an HTTP chunk, and ends the body."""
 
     async def end(exchange: Exchange) -> None:
         await exchange.piece(data)
@@ -85,8 +85,8 @@ def half_then_data(data: bytes) -> Answer:
 def trickle(pieces: int) -> Answer:
     """Returns a script that sends an answer in small pieces.
 
-    With enough pieces, the whole answer takes longer than the idle timeout, but each pause between two pieces is
-    shorter than the idle timeout.
+    With enough pieces, the whole answer takes longer than the router's idle timeout, although each pause between two
+    pieces is shorter than the idle timeout.
     """
 
     async def answer(exchange: Exchange) -> None:
@@ -106,7 +106,7 @@ def trickle(pieces: int) -> Answer:
 
 
 async def huge(exchange: Exchange) -> None:
-    """Sends the first 50 MB of a completion. For a streamed request, sends the first 50 MB of an event."""
+    """Sends more than 50 MB of an incomplete completion or, for a streamed request, of an incomplete event."""
     part, count = b"a" * 1_000_000, 50
     start = event(chunk({"content": ""}))[:-4] if exchange.streamed else encoded(completion())[:-2]
     start += b',"padding":"'

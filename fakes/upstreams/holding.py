@@ -13,9 +13,9 @@ from fakes.upstreams.faults import error
 class HoldingTarget:
     """A script of a target that holds requests back.
 
-    The script holds back requests with the content `wait` until a test releases the requests. If a held request asks
-    for a stream, the script sends the first chunk at once. If the content is `fail`, the script sends an error. The
-    script answers all other requests at once.
+    If the content of a request's first message is `wait`, the script holds the request back until a test sets the
+    event `released`. If a held request asks for a stream, the script sends the first chunk at once. If the content is
+    `fail`, the script sends an error. The script answers all other requests at once.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from fakes.upstreams.exchange import Answer, Body, Exchange, read_exchange
 
 
 class Upstream:
-    """A server of a router model or of a target. The script `answer` answers the requests for completions."""
+    """A fake model server. The script `answer` answers requests for completions unless a router is starting."""
 
     def __init__(self, answer: Answer | None = None, host: str = "127.0.0.1") -> None:
         self._host = host

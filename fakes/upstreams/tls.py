@@ -13,7 +13,7 @@ from fakes.upstreams.raw import OK
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Creates a self-signed certificate with openssl, for this machine and for the host `upstream.invalid`.
+    """Creates a self-signed certificate with openssl, for 127.0.0.1, ::1 and the host `upstream.invalid`.
 
     Returns the paths of the certificate file and of the private key's file.
     """

@@ -1,7 +1,7 @@
 """Checks a router: waits until the router is ready, sends a request to the router and checks the response.
 
-`helm test` runs this check as `python -m rl_router_operator.check NAME`. The check reads the API key from the
-environment variable RL_ROUTER_API_KEY.
+`helm test` runs this check as `python -m rl_router_operator.check NAME`. If the environment variable RL_ROUTER_API_KEY
+is set, the check sends the value of the variable as the API key.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ async def _complete(url: str) -> Mapping[str, Any]:
             return dict(body)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         reason = str(error) or type(error).__name__
-        raise CheckError(f"{url} returned no valid response: {reason}. Check the API pods' logs") from error
+        raise CheckError(
+            f"{url} returned no valid response: {reason}. Check the network and the API pods' logs"
+        ) from error
 
 
 async def _run(arguments: argparse.Namespace) -> str:

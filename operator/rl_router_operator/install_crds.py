@@ -1,8 +1,8 @@
 """Creates or updates the custom resource definition (CRD) of RouterDeployments in the cluster.
 
-The chart runs `python -m rl_router_operator.install_crds` before an upgrade, because Helm installs CRDs but never
-changes existing CRDs. Argo CD also runs `python -m rl_router_operator.install_crds` before the first installation, when
-the CRD does not exist yet.
+Unless the value `crds.upgrade` is false, the chart runs `python -m rl_router_operator.install_crds` before an upgrade,
+because Helm installs CRDs but never changes existing CRDs. Argo CD also runs this command before the first
+installation, when the CRD does not exist yet.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ If the CRD had another field manager, a later `helm install` of another version 
 async def install() -> str:
     """Applies the CRD for RouterDeployments and returns the name of the CRD.
 
-    Raises RefusedError if the API server rejects the CRD, and UnreachableError if the API server does not respond.
+    Raises RefusedError if the API server rejects the CRD, UnreachableError if the API server does not respond, and
+    ConfigException or OSError if the configuration of the connection to the API server is missing or not valid.
     """
     client = KubernetesClient(await connection(os.environ.get("KUBECONFIG")))
     try:

@@ -37,7 +37,7 @@ def _field(value: object) -> object:
 
 
 class _Stderr(logging.Handler):
-    """Writes each log record to standard error. Logging never waits for the program that reads standard error."""
+    """Writes log records to standard error. Logging never waits, so lines are lost if the reader is too slow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def _describe_loss(count: int) -> bytes:
 def set_up(level: str) -> None:
     """Sets up the log, so that log records are written to standard error as lines of JSON.
 
-    Records of the operator are written from the level `level` on, and records of libraries from the level WARNING on.
+    The log contains records of the operator with at least the level `level`, and of libraries with at least WARNING.
     """
     root = logging.getLogger()
     root.handlers = [_Stderr()]

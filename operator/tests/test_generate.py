@@ -109,8 +109,8 @@ def test_a_price_is_a_decimal_string():
     assert price["x-kubernetes-validations"] == [
         {
             "rule": r"self.matches(r'^[0-9]{1,12}(\.[0-9]{1,12})?$')",
-            "message": 'a price or cost must be a decimal number in quotes such as "0.25", with at most 12 digits'
-            " before and 12 digits after the decimal point",
+            "message": 'a price or cost must be a decimal number of 0 or more, in quotes such as "0.25", with at most'
+            " 12 digits before and 12 digits after the decimal point",
         }
     ]
 

@@ -35,8 +35,8 @@ class LineWriter:
     """Writes lines to the file descriptor `file` in a thread.
 
     The attribute `lost` is the number of lines that could not be written, because the queue was full or a write failed.
-    After a write succeeds and empties the queue, the thread adds the line that `describe_loss(count)` returns. The
-    argument `count` is the number of lines that were lost since the previous call of `describe_loss`.
+    If lines were lost, the thread adds the line that `describe_loss(count)` returns after the next write that succeeds
+    and empties the queue. The argument `count` is the number of lines lost since the previous call of `describe_loss`.
 
     A signal handler or a finalizer may interrupt the method `put` at any step, add lines, and raise an exception.
     Therefore the method `put` adds a line without a lock, and every step of the method leaves a valid state.
@@ -59,7 +59,7 @@ class LineWriter:
         self._writing = threading.Lock()
         """The lock that the writing thread never releases, so that a second thread for the same lines ends at once."""
         self._turns: int | None = None
-        """The descriptor of the file that this process locks while it writes."""
+        """The descriptor of the file that the writing thread locks during every write, or None if it locks no file."""
         atexit.register(self.flush)
 
     def put(self, line: bytes) -> None:
@@ -82,10 +82,10 @@ class LineWriter:
         self.put(f"{text}\n".encode(errors="replace"))
 
     def take_turns(self, path: str) -> None:
-        """Makes the process lock the file at `path` during every write.
+        """Makes the writing thread lock the existing file at `path` during every write.
 
-        The kernel divides a write of more than `PIPE_BUF` bytes to a pipe. If several processes write to the same pipe,
-        their long lines may mix, unless each of the processes calls the method `take_turns` with the same path.
+        The kernel may divide a write of more than `PIPE_BUF` bytes to a pipe. If several processes write to the same
+        pipe, their long lines may mix, unless each of the processes calls the method `take_turns` with the same path.
         """
         self._turns = os.open(path, os.O_RDONLY)
 
@@ -121,7 +121,7 @@ class LineWriter:
                     time.sleep(_PAUSE)
 
     def _next_batch(self) -> list[tuple[int, bytes]]:
-        """Returns the next lines of the queue. The lines stay in the queue until they are written."""
+        """Returns the lines of the queue for the next write. The lines stay in the queue until they are written."""
         batch = [self._lines[0]]
         size = len(batch[0][1])
         while len(batch) < len(self._lines) and (size := size + len(self._lines[len(batch)][1])) <= _BATCH:
@@ -155,7 +155,7 @@ def _start_without_signals(thread: threading.Thread) -> None:
 
 @contextmanager
 def _locked(file: int | None) -> Iterator[None]:
-    """Locks the file with the descriptor `file`, if there is one. The kernel unlocks the file if the process dies."""
+    """Locks the file with the descriptor `file` until the `with` block ends. If `file` is None, locks no file."""
     if file is None:
         yield
         return

@@ -11,7 +11,7 @@ from ..objects.naming import FIELD_MANAGER
 
 @dataclass(frozen=True)
 class Action:
-    """An action on the object with the kind and the name in `ref`. The log contains the reason for the action."""
+    """An action on the object with the kind and name in `ref`. If the action succeeds, the log contains `reason`."""
 
     ref: Ref
     reason: str
@@ -41,7 +41,7 @@ class Apply(Action):
 
 @dataclass(frozen=True)
 class Patch(Action):
-    """Changes single fields of the object `live` with a JSON patch, unless the object's resourceVersion has changed."""
+    """Changes fields of the object `live` with a JSON patch, unless the object's resourceVersion has changed."""
 
     live: Manifest
     operations: tuple[dict[str, Any], ...]
@@ -49,7 +49,7 @@ class Patch(Action):
 
 @dataclass(frozen=True)
 class Disown(Action):
-    """Removes the ownership of fields that the operator's JSON patches have left in the object `live`.
+    """Removes the field ownership that the operator's JSON patches have left in the object `live`.
 
     If the field manager of the JSON patches still owned fields, the object `live` would keep fields that the operator
     no longer applies.

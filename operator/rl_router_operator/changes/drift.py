@@ -1,8 +1,8 @@
 """Compares a desired object with the live object, by the fields that the operator owns.
 
-For each field manager, `metadata.managedFields` lists the fields that the manager applied last and that no other client
-has changed since. Therefore an object needs no apply if the operator owns every desired field with the desired value,
-and owns no other field. An entry of `metadata.managedFields` also contains the keys of keyed lists, so this module does
+For the operator, `metadata.managedFields` lists the fields that the operator applied last and that no other client has
+changed since. Therefore an object needs no apply if the operator owns every desired field with the desired value, and
+owns no other field. An entry of `metadata.managedFields` also contains the keys of keyed lists, so this module does
 not need the schemas of the kinds. The operator does not own default values that the API server adds, so this module
 does not compare default values.
 """
@@ -48,7 +48,7 @@ def owned_fields(live: Manifest) -> Fields:
 
 
 def is_operator_apply(entry: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of `metadata.managedFields` lists the fields that the operator applied."""
+    """Returns whether an entry of `managedFields` lists fields that the operator applied, except to a subresource."""
     return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
 
 

@@ -1,7 +1,7 @@
 """Finds the fields that the operator applied and that are missing in the resulting object.
 
-The API server drops a field that the version or the feature gates of the API server do not support. An admission
-webhook can also remove a field that the operator applied.
+The API server drops a field whose feature gate is disabled. An admission webhook can also remove a field that the
+operator applied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..objects.manifest import Manifest
 from .edit_conflicts import is_same_entry
 
 _EMPTY: tuple[Any, ...] = (None, "", 0, False, [], {})
-"""The empty values. The API server often does not store an empty value, which means the same as a missing field."""
+"""The empty values. The API server does not store an empty value that means the same as a missing field."""
 
 
 def dropped_fields(applied: Manifest, result: Manifest) -> list[str]:

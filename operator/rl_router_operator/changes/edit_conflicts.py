@@ -1,12 +1,12 @@
 """Computes repairs of manual edits that make the API server reject the operator's apply, or later the child's pods.
 
-A manual edit may add a second member to a union. For example, a manual edit adds a second source to a volume, although
-a volume may have only one source. One JSON patch removes the added member of a union and adds the desired member,
-because the API server also rejects a union without members. A manual edit may also change the key of an entry in a
-keyed list, so that the entry conflicts with the desired entry. The JSON patch replaces the edited entry with the
-desired entry. A JSON patch makes its field manager a second owner of the desired fields. A field with a second owner
-would remain in the object after the operator has stopped applying the field. Therefore the operator removes the
-ownership of the patch's field manager as soon as the object needs no other change.
+A manual edit may replace the member of a union or add a second member. For example, a manual edit adds a second source
+to a volume, although a volume may have only one source. One JSON patch removes the added member of a union and adds the
+desired member if the member is missing, because the API server also rejects a union without members. A manual edit may
+also change the key of an entry in a keyed list, so that the entry conflicts with the desired entry. The JSON patch
+replaces the edited entry with the desired entry. A JSON patch makes its field manager a second owner of the desired
+fields. A field with a second owner would remain in the object after the operator has stopped applying the field.
+Therefore the operator removes the ownership of the patch's field manager as soon as the object needs no other change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
 """The names of the key fields of keyed lists. The key of an entry is the first of these fields that the entry has.
 
-A port may also have a name, but the key of a port is the port number.
+The key of a port also contains the port's protocol, but not the port's name.
 """
 _POD = "spec.template.spec"
 _UNIONS = [
@@ -91,7 +91,7 @@ def _steps(field: str) -> list[str]:
 
 
 def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the path, the desired value and the live value of each union with a wrong member in the live object."""
+    """Yields the path, the desired value and the live value of each union with wrong or missing live members."""
     member, parents = steps[-1], [*_union_pairs(desired, live, steps[:-1])]
     exchanged = [pair for pair in parents if (member in pair[1]) != (member in pair[2])]
     yield from exchanged or (pair for pair in _union_pairs(desired, live, steps) if pair[2].keys() - pair[1].keys())
@@ -141,7 +141,8 @@ def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tu
 def _clashing(entry: Any, leaf: str, desired_list: list[Any]) -> Any:
     """Returns the desired entry that conflicts with the live entry `entry`, or None if no entry conflicts.
 
-    Two entries conflict if they have different keys but the same value in the field that `leaf` names.
+    A live entry conflicts with a desired entry if both have the same value in the field that `leaf` names, but no
+    desired entry has the key of the live entry.
     """
     if not isinstance(entry, dict) or leaf not in entry or _has_entry(desired_list, entry):
         return None

@@ -1,4 +1,4 @@
-"""Plans the actions that bring the children of one RouterDeployment to their desired state."""
+"""Plans the actions that bring the children and the PVCs of one RouterDeployment to their desired state."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _MAXIMUM_CREATION_CONFLICTS = 2
 class Owned:
     """A record that the RouterDeployment with the uid `router` controls the child with the uid `uid`.
 
-    The attribute `applied` is a hash of the last applied manifest and of the object that resulted from the apply. An
-    admission webhook may change an object that the operator applies. If the hash of the manifest and the live object is
-    still the same, another apply would change nothing.
+    The attribute `applied` is a hash of the last applied manifest and of the object that resulted from the apply, and
+    is empty before the first apply. An admission webhook may change an object that the operator applies. If the hash of
+    the manifest and the live object is still the same, another apply would change nothing.
     """
 
     uid: str
@@ -47,11 +47,11 @@ class View:
     """The input of a plan: the known state of the children of one RouterDeployment.
 
     The attribute `live` contains the live objects that belong to the RouterDeployment or have the name of a child. The
-    attribute `owned` contains the records from earlier plans about the objects that the RouterDeployment controls. The
+    attribute `owned` contains the records about the objects that the RouterDeployment controls or has controlled. The
     attribute `absent` contains the kinds that the cluster does not have. The attribute `unwatched` contains the kinds
-    that the operator cannot watch, each with the reason. The attribute `refused` maps an object to the API server's
-    last rejection of a request about the object. The attribute `creation_conflicts` counts for each object how many
-    creations failed with a conflict although a later read found no object with the name.
+    that the operator cannot watch, each with the reason. The attribute `refused` maps an object to the error with which
+    a request about the object failed. The attribute `creation_conflicts` counts for each object how many creations
+    failed with a conflict although a later read found no object with the name.
     """
 
     live: Mapping[Ref, Manifest] = field(default_factory=dict)
@@ -66,9 +66,9 @@ class View:
 class Plan:
     """The planned actions in the order of execution, and the errors that keep children from their desired state.
 
-    The attribute `owning` contains the objects that get the RouterDeployment as their owner. Before the actions, the
-    caller must check that the RouterDeployment still exists, because the garbage collector deletes every object whose
-    owner does not exist.
+    The attribute `owning` contains the children that get the RouterDeployment as their owner. If `owning` is not empty,
+    the caller must check before the actions that the RouterDeployment still exists, because the garbage collector
+    deletes every object whose owner does not exist.
     """
 
     actions: tuple[Action, ...]
@@ -219,7 +219,7 @@ class _Child:
             yield Apply(self.ref, "the fields of the object differ from the desired fields", _pinned(desired, live))
 
     def _foreign(self, live: Manifest) -> str | None:
-        """Returns the reason why the RouterDeployment must not change the object `live`, or None if it may change the
+        """Returns the reason why the operator must not change the object `live`, or None if the operator may change the
         object."""
         controller = controller_of(live)
         if controller == self.router.uid:
@@ -281,7 +281,7 @@ def _is_offered(live: Manifest) -> bool:
 def _pinned(desired: Manifest, live: Manifest) -> Manifest:
     """Returns the manifest `desired` with the uid of the object `live`.
 
-    If the object was replaced, the API server rejects an apply of the returned manifest with status 409.
+    If the object was replaced, the API server rejects an apply of the returned manifest.
     """
     return {**desired, "metadata": {**desired["metadata"], "uid": uid_of(live)}}
 

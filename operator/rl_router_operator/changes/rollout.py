@@ -1,10 +1,10 @@
-"""Computes the StatefulSet to apply, with a delayed rollout if a newer operator would restart the model pods.
+"""Computes the StatefulSet to apply, with a delayed rollout if only the pod template changes, not `spec.model`.
 
 Two annotations of the StatefulSet contain the hashes of `spec.model` and of the pod template at the last rollout. The
 pod template may change while `spec.model` stays the same, for example if a newer operator has another default image. If
 only the pod template has changed, the operator applies the new template, but sets the field `partition` so that the
-pods keep the earlier template. The operator repairs a manual edit of the StatefulSet immediately, because the edit does
-not change the desired pod template.
+pods keep the earlier template until `spec.model` changes or the StatefulSet has no replicas. The operator repairs a
+manual edit of the StatefulSet immediately, because the edit does not change the desired pod template.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ from .lease import Lease, LeaseTerms
 CLAIM_TERMS = LeaseTerms(duration=30.0, renew_deadline=20.0, retry=4.0, renewal=10.0)
 """The periods for the renewal and the expiry of claims. All operators of a cluster must use the same periods.
 
-If an operator stops, another operator takes over the RouterDeployments of the stopped operator within 68 s. The 68 s
-consist of 30 s until the claim expires, two retry periods of 4 s each, and 30 s in which an operator with a new claim
-does not change RouterDeployments of another operator.
+If an operator stops, another operator that watches the same namespace takes over the RouterDeployments in the namespace
+within 68 s. The 68 s consist of 30 s until the claim expires, two retry periods of 4 s each, and 30 s in which an
+operator with a new claim does not change RouterDeployments of another operator.
 """
 
 
@@ -51,8 +51,8 @@ class Claims:
     """Takes the claims of one operator, and decides in which namespaces this operator acts.
 
     Only the leader among the processes of a release takes and renews the claims. The function `leads` returns whether
-    this process is the leader. The function `on_change` is called when an operator begins or stops acting in a
-    namespace.
+    this process is the leader. The function `on_change` is called when, as far as this process knows, an operator
+    begins or stops acting in a namespace.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Claims:
     async def run(self) -> None:
         """Takes and renews the operator's claims while this process is the leader, until the task is cancelled.
 
-        The claims are not released at the end of the task, so that no other operator takes over during a restart.
+        The claims are not released at the end of the task, so that no other operator takes over during a short restart.
         """
         async with asyncio.TaskGroup() as tasks:
             if self._view:

@@ -21,7 +21,7 @@ class ClaimsView:
     """A view of the claims of all operators in the cluster. A list-watch keeps the view up to date.
 
     The parameter `own` is the Lease with which this operator claims the cluster. The function `on_change` is called
-    before and after the view records a change of a claim. The view is fresh while it contains a recent renewal
+    before and after the view processes a change of a claim. The view is fresh while it contains a recent renewal
     of this operator's own claim. If the view is not fresh, the watch may be broken, and the view may lack claims of
     other operators.
     """

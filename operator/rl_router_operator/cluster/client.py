@@ -39,10 +39,10 @@ class KubernetesClient:
 
     The function `write_seconds` returns the maximum number of seconds that a write in a namespace may take. If
     `write_seconds` returns 0 for a namespace, the client sends no write to the namespace and raises NotLeadingError.
-    The function `write_seconds` limits only writes, not reads. No request except a watch may take more than 10 s. The
-    client calls the function `on_write` with the verb and the kind of each successful write, except for writes of
-    Leases. A watch ends after `idle_timeout` seconds without data. Every request raises RefusedError if the API server
-    rejects the request, and UnreachableError if the API server returns no valid response.
+    The function `write_seconds` limits neither reads nor the writes of Leases. No request except a watch may take more
+    than 10 s. The client calls the function `on_write` with the verb and the kind of each successful write, except for
+    writes of Leases. A watch ends after `idle_timeout` seconds without data. Every request raises RefusedError if the
+    API server rejects the request, and UnreachableError if the API server returns no valid response.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class KubernetesClient:
     async def list_all(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str]
     ) -> tuple[list[Manifest], str]:
-        """Returns all objects of a kind, and the resourceVersion of the list of objects.
+        """Returns all objects of a kind that match `selectors`, and the resourceVersion of the list of objects.
 
         A watch can start from the resourceVersion of the list.
         """

@@ -25,7 +25,7 @@ _MAXIMUM_NAME = 200
 
 
 async def post(client: KubernetesClient, body: Manifest, conditions: Iterable[Manifest]) -> None:
-    """Posts an Event about the RouterDeployment `body` for each condition.
+    """Posts an Event about the RouterDeployment `body` for each condition in `conditions`.
 
     Logs a warning if the API server rejects an Event, unless the Event already exists or the namespace is being
     deleted. Raises UnreachableError if the API server returns no valid response, and NotLeadingError if this process of
@@ -73,6 +73,6 @@ def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
 
 
 def _note(condition: Mapping[str, Any]) -> str:
-    """Returns the state and the message of a condition, shortened to the maximum number of bytes of a note."""
+    """Returns a condition's type, status and message, shortened to the maximum number of bytes of a note."""
     note = f"{condition['type']} is {condition['status']}: {condition.get('message', '')}"
     return note.encode()[:_MAXIMUM_NOTE].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Performs the planned actions on the children of a RouterDeployment by writing to the API server."""
+"""Performs the planned actions on a RouterDeployment's children and PVCs by writing to the API server."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Executor:
         """Performs one action and returns the resulting object.
 
         Returns None if the action deletes the object, writes a subresource or finds no object. Raises RefusedError if
-        the API server rejects a request, UnreachableError if the API server returns no valid response, and
-        NotLeadingError if this process of the operator may not write in the namespace.
+        the API server rejects a request or another client has created the object first, UnreachableError if the API
+        server returns no valid response, and NotLeadingError if this process may not write in the namespace.
         """
         match action:
             case Create():

@@ -39,9 +39,9 @@ class Informers:
 
     If `namespaces` is empty, the informers watch all namespaces, and otherwise only the namespaces in `namespaces`.
 
-    The function `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again,
-    but not for the first result of a kind. The parameter `absent_pause` is the time in seconds between two attempts to
-    list an optional kind that the cluster does not have.
+    The function `on_change` is called when the result of `is_synced`, `is_absent` or `last_error` changes, and when the
+    watch of a kind starts after a new list, but not for the first result of a kind. The parameter `absent_pause` is the
+    time in seconds between two attempts to list an optional kind that the cluster does not have.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ def key_of_router(body: Manifest) -> tuple[Key, ...]:
 
 def key_of_child(body: Manifest) -> tuple[Key, ...]:
     """Returns a tuple with the key of the RouterDeployment that an object's label ROUTER_LABEL names. The tuple is
-    empty if the object does not have this label."""
+    empty if this label is missing or empty."""
     metadata = body["metadata"]
     name = (metadata.get("labels") or {}).get(ROUTER_LABEL)
     return ((metadata["namespace"], name),) if name else ()

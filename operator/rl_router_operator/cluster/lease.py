@@ -1,6 +1,6 @@
 """Takes, renews and releases a Kubernetes Lease, which has at most one holder at a time.
 
-The holder renews the Lease, and another process may take the Lease when the Lease has expired.
+The holder renews the Lease, and another process may take the Lease when the Lease is free or has expired.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .transport import UnreachableError
 class LeaseTerms:
     """The periods in seconds for the renewal and the expiry of a Lease.
 
-    The Lease expires `duration` seconds after the last renewal of the Lease. After `renew_deadline` seconds without a
-    renewal, the holder of the Lease starts no more writes. The writes that the holder has already started end before
-    the Lease expires. The period `retry` is the time between two attempts to take the Lease, and between two attempts
-    to renew the Lease after a failure. The period `renewal` is the time from one successful renewal to the next
-    renewal. If `renewal` is None, the holder renews the Lease every `retry` seconds.
+    The Lease expires `duration` seconds after the last renewal of the Lease. While the last renewal is more than
+    `renew_deadline` seconds ago, the holder starts no writes except renewals. The writes that the holder has already
+    started end before the Lease expires. The period `retry` is the time between two attempts to take the Lease, and
+    between two attempts to renew the Lease after a failure. The period `renewal` is the time from one successful
+    renewal to the next renewal. If `renewal` is None, the holder renews the Lease every `retry` seconds.
     """
 
     duration: float = 15.0
@@ -51,9 +51,10 @@ class Lease:
     """A Lease that this operator can take, renew and release.
 
     For this operator, the Lease of another holder has expired if the operator has observed no change of the Lease for
-    the duration in the Lease's field `leaseDurationSeconds`. The function `on_change` is called after the result of
-    each attempt to take or renew the Lease is recorded. If the attempt ends without an error, the function `on_change`
-    is also called before the result is recorded, because the Lease may have expired during the attempt.
+    the seconds in the Lease's field `leaseDurationSeconds`, or for `terms.duration` if the field is not set. The
+    function `on_change` is called after the result of each attempt to take or renew the Lease is recorded. If the
+    attempt ends without an error, the function `on_change` is also called before the result is recorded, because the
+    Lease may have expired during the attempt.
     """
 
     def __init__(
@@ -71,8 +72,8 @@ class Lease:
         self.last_error: str | None = None
         """The error of the last attempt to take or renew the Lease, or None if the attempt ended without an error."""
         self.missing_permission: str | None = None
-        """The API server's last message that the operator may not read or write the Lease, or None if a later attempt
-        ended without an error."""
+        """The API server's last message that the operator may not read or write the Lease, or None if no such message
+        has arrived since the last attempt without an error."""
         self.last_request: tuple[str, float] = ("", -math.inf)
         """The `renewTime` and the monotonic time in seconds of the last request to take or renew the Lease."""
         self._on_change = on_change

@@ -1,4 +1,4 @@
-"""Lists and watches the objects of one kind, so that the operator's store has the same objects as the cluster."""
+"""Lists and watches the objects of one kind, and keeps a store of the objects up to date."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ minutes."""
 _EVENTS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 """The types of the events that a watch of the API server sends, except ERROR."""
 _MAXIMUM_FAILURES = {False: 5, True: 12}
-"""The numbers of consecutive failures to list or watch a kind after which the operator reports an error.
+"""The numbers of consecutive failures to list or watch a kind after which the operator reports a rejection.
 
 The key of the mapping is True if the operator watched the kind until the failures began, and otherwise False. If the
 key is True, the API server may be restarting, and the objects in the operator's store stay valid for a while. The
@@ -57,7 +57,7 @@ class Source:
 
 @dataclass
 class ListWatch:
-    """Lists and watches the objects of one source, and updates the operator's store.
+    """Lists and watches the objects of one source, and keeps `store` up to date.
 
     The event `settled` is set when the operator knows whether the source can be watched. If the operator watches the
     source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the API server rejects

@@ -12,7 +12,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def child(body: Manifest) -> Manifest:
-    """Returns a child without the parts that the operator does not need.
+    """Returns a child or a PVC without the parts that the operator does not need.
 
     The operator does not need `status.currentMetrics`, the annotation of `kubectl apply`, the entries for the status in
     `metadata.managedFields`, or the lists of fields in the entries of other field managers.
@@ -42,7 +42,7 @@ def pod(body: Manifest) -> Manifest:
 
 
 def warning(body: Manifest) -> Manifest:
-    """Returns a Warning Event with only the fields from which the operator computes a status."""
+    """Returns a Warning Event with only the fields that the operator needs."""
     kept: tuple[str, ...] = (
         *("apiVersion", "kind", "type", "reason", "message", "involvedObject"),
         *("count", "series", "firstTimestamp", "lastTimestamp", "eventTime"),

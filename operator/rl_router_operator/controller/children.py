@@ -1,4 +1,4 @@
-"""Plans and performs the actions that keep the children of RouterDeployments in their desired state."""
+"""Plans and performs the actions that keep the children and PVCs of RouterDeployments in their desired state."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Outcome(Enum):
 
 @dataclass
 class Children:
-    """Keeps the children of RouterDeployments in their desired state, and records which objects were children."""
+    """Keeps children and PVCs of RouterDeployments in their desired state, and records which objects were children."""
 
     client: KubernetesClient
     executor: Executor
@@ -73,7 +73,7 @@ class Children:
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False
     ) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state, and returns the errors about the children.
+        """Brings the children and PVCs to their desired state, and returns the errors about the children and PVCs.
 
         If `is_alive` is true, a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
         GoneError if the RouterDeployment is gone, or if the RouterDeployment or its namespace is being deleted. Raises
@@ -170,7 +170,7 @@ class _Convergence:
             self.live |= {ref: prune.child(live)} if live else {}
 
     async def is_router_alive(self, owning: frozenset[Ref]) -> bool:
-        """Returns whether the RouterDeployment that is to own the objects `owning` still exists.
+        """Returns True if the RouterDeployment that is to own the objects `owning` still exists.
 
         Returns False if the API server rejects the read of the RouterDeployment. Raises GoneError if the
         RouterDeployment is gone or being deleted.
@@ -237,12 +237,11 @@ class _Convergence:
             self.creation_conflicts[action.ref] += 1
 
     def _take_timeout(self, action: Action, error: UnreachableError) -> None:
-        """Records a write without a response as an error of the written child only.
+        """Records the first write without a response as an error of the written object only.
 
-        If an admission webhook for the kind of the child does not respond, only the writes of this kind get no
-        response.
-        Raises UnreachableError after the second write without a response, because then the API server itself probably
-        does not respond.
+        If an admission webhook for the kind of the object does not respond, only the writes of this kind get no
+        response. Raises UnreachableError after the second write without a response, because then the API server itself
+        probably does not respond.
         """
         if self.has_timed_out:
             raise error

@@ -10,16 +10,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 MAXIMUM_AGE_SECONDS = 60.0
-"""The seconds without an iteration of a worker after which /healthz returns status 503."""
+"""The duration in seconds of a worker's current iteration from which on /healthz returns status 503."""
 
 
 @dataclass(frozen=True)
 class OperatorState:
     """The functions that return the operator's state for its endpoints.
 
-    The function `age` returns the seconds since the last iteration of the slowest worker. The function `leads` returns
-    whether this process of the operator is the leader. The function `obstacles` returns the reasons why the operator is
-    not ready, one text for each reason.
+    The function `age` returns the seconds since the slowest worker began its current iteration. The function `leads`
+    returns whether this process of the operator is the leader. The function `obstacles` returns the reasons why the
+    operator is not ready, one text for each reason.
     """
 
     age: Callable[[], float]

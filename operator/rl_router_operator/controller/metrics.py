@@ -37,7 +37,7 @@ class Metrics:
         )
         self.writes = self._counter(
             "writes",
-            "The number of successful writes to the API server by verb and kind, except writes of Leases",
+            "The number of successful writes and dry runs on the API server by verb and kind, except writes of Leases",
             "verb",
             "kind",
         )

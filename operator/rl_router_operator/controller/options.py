@@ -107,8 +107,8 @@ class Options(BaseModel):
     )
     registry: str = Field(
         "",
-        description="registry (example: registry.example.com/team) that the operator puts before the names of the"
-        " default images; no default",
+        description="registry (example: registry.example.com/team) that the operator puts before the image names in the"
+        " options --api-image, --model-image, --vllm-image and --vllm-cpu-image; no default",
     )
     api_image: str | None = Field(
         None, description=f"image of the router API if a RouterDeployment sets no image; default: {Images.api}"
@@ -131,7 +131,9 @@ class Options(BaseModel):
         description=f"pull policy of images if a RouterDeployment sets no pull policy: {', '.join(_PULL_POLICIES)};"
         " default: Kubernetes chooses the policy",
     )
-    image_pull_secrets: Names = Field((), description="names of the image pull Secrets, separated by commas")
+    image_pull_secrets: Names = Field(
+        (), description="names of image pull Secrets for the pods of all routers, separated by commas; no default"
+    )
     monitoring_namespace: str = Field(
         "",
         description="namespace whose pods may read the metrics of the router API, and also of the router model if the"

@@ -23,7 +23,7 @@ from .metrics import ready_of
 from .pod_health import PodHealth, ProbeIntervals
 
 _RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Immutable": 15.0, "Forbidden": 15.0}
-"""The seconds until the next reconciliation after an error about a child, by the reason of the error.
+"""The maximum seconds until the next reconciliation after an error about an object, by the reason of the error.
 
 The reason KindMissing has no entry, because the informers report when a missing kind appears.
 """
@@ -53,7 +53,7 @@ class Reconciler:
     operator: str
     """The namespace and name of this operator's release, which the operator writes into every status."""
     seconds_until_takeover: Callable[[str], float]
-    """A function that returns the seconds until this operator may change another operator's RouterDeployments."""
+    """Returns the seconds until this operator may change another operator's RouterDeployments in a namespace."""
     _names_operator: bool = True
     """Whether the API server stores the field `status.operator`, which an older version of the CRD does not have."""
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
@@ -63,8 +63,8 @@ class Reconciler:
     async def reconcile(self, key: Key) -> float | None:
         """Reconciles a RouterDeployment, and returns the seconds until the next reconciliation.
 
-        Returns None if the RouterDeployment is gone. Raises UnreachableError if the API server does not respond,
-        NotLeadingError if this process may not write, and RefusedError if the API server rejects the status.
+        Returns None if the RouterDeployment is not in the store. Raises UnreachableError if the API server does not
+        respond, NotLeadingError if this process may not write, and RefusedError if the API server rejects the status.
         """
         body = self.stores.routers.get(ROUTER.kind, *key)
         if body is None:
@@ -124,10 +124,11 @@ class Reconciler:
         return True
 
     async def _converge(self, router: RouterDeployment, *, is_alive: bool) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state and returns the errors about the children.
+        """Brings the children and PVCs to their desired state, and returns the errors about the children and PVCs.
 
         Most reconciliations only update the status. If nothing has changed since the last comparison of the children
-        and the comparison found no errors, the operator does not compare the children again.
+        and the comparison found no errors, the operator does not compare the children again until the next periodic
+        reconciliation.
         """
         state = self._state(router)
         if self._converged.get(router.key) == state:
@@ -186,9 +187,9 @@ class Reconciler:
         return tuple(ChildError(kind, "", "Forbidden", message) for kind, message in messages if message)
 
     async def _write_status(self, body: Manifest, new: dict[str, Any]) -> None:
-        """Applies the status `new` if `new` differs from the status in `body`, and posts Events about the difference.
+        """Applies the status `new` with the name of this operator, and posts Events, if the status in `body` differs.
 
-        The written status also names this operator. Raises _ChangedError if the RouterDeployment was changed, deleted
+        Raises _ChangedError if the RouterDeployment was changed, deleted
         or replaced after `body` was read. The apply contains the resourceVersion, because the API server does not
         compare uids in requests to the subresource `/status`.
         """
@@ -210,7 +211,7 @@ class Reconciler:
         await self._post_events(key)
 
     async def _post_events(self, key: Key) -> None:
-        """Posts the Events about the last change of the status.
+        """Posts the Events about the last change of the status, if they have not been posted yet.
 
         If the API server does not respond, a later reconciliation tries again. A rejected Event is not posted again.
         """

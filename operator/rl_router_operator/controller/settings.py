@@ -35,7 +35,7 @@ class Settings:
     port: int = 8080
     workers: int = 8
     resync_seconds: float = 300.0
-    """The seconds between two periodic reconciliations. A reconciliation writes nothing if nothing has changed."""
+    """The seconds between two periodic comparisons of all children with their desired state."""
     discovery_seconds: float = 60.0
     """The seconds between two attempts to list an optional kind that the cluster does not have."""
     idle_timeout: float = 90.0
@@ -44,5 +44,5 @@ class Settings:
 
     @property
     def scope(self) -> Scope:
-        """Returns the scope of the operator's claims: the watched namespaces, or the whole cluster."""
+        """Returns the scope of the operator's claims: the watched namespaces, or else the whole cluster."""
         return Scope(f"{self.own_namespace}/{self.release}", self.own_namespace, self.namespaces)

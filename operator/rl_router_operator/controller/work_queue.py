@@ -56,14 +56,14 @@ class WorkQueue:
         return key
 
     def done(self, key: Key) -> None:
-        """Ends the work on a key, and queues the key again if the key was added during the work."""
+        """Ends the successful work on a key, and queues the key again if the key was added during the work."""
         self._failures.pop(key, None)
         self._put_back(key)
 
     def failed(self, key: Key) -> None:
-        """Ends the work on a key after a failure, and makes the key due again after a pause.
+        """Ends the failed work on a key. The key is due after a pause, or earlier if the key was added during the work.
 
-        The pause is random. The maximum pause grows with each consecutive failure of the key, up to 2 s.
+        The pause is random, from half of a maximum to the maximum. Consecutive failures double the maximum, up to 2 s.
         """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._put_back(key)

@@ -48,11 +48,11 @@ class Workers:
                 tasks.create_task(self._work(number))
 
     def age(self) -> float:
-        """Returns the seconds since the slowest worker began its last iteration."""
+        """Returns the seconds since the slowest worker began its current iteration."""
         return time.monotonic() - min(self._iterations)
 
     def missing_permissions(self) -> list[str]:
-        """Returns the API server's message for each RouterDeployment for which the operator lacks a permission."""
+        """Returns the API server's message for each RouterDeployment whose status the operator may not write."""
         return list(self._forbidden.values())
 
     def forget_missing_permission(self, key: Key) -> None:
@@ -60,13 +60,13 @@ class Workers:
         self._forbidden.pop(key, None)
 
     def forget_missing_permissions(self) -> None:
-        """Drops all messages about missing permissions, because the new leader itself reports missing permissions."""
+        """Drops all messages about missing permissions, because the next leader itself reports missing permissions."""
         self._forbidden.clear()
 
     async def _work(self, number: int) -> None:
         """Runs one worker.
 
-        The worker iterates even without work, so that /healthz does not depend on the API server.
+        The worker iterates even without work, because /healthz fails if a worker begins no iteration for 60 s.
         """
         while True:
             self._iterations[number] = time.monotonic()
@@ -120,7 +120,7 @@ class Workers:
         self._queue.failed(key)
 
     def _forbid(self, key: Key, message: str) -> None:
-        """Logs a missing permission that the status cannot report, because the operator may not write the status.
+        """Records and logs a missing permission to write the status, because the status cannot report this permission.
 
         The method does not log the same message about a RouterDeployment twice in a row.
         """

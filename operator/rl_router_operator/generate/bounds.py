@@ -1,4 +1,4 @@
-"""Checks that every field of the CRD has a description, and that every text, list and map has a maximum size.
+"""Checks that every field of a schema has a description, and that every text, list and map has a maximum size.
 
 Enums, times and fields with the flag `x-kubernetes-preserve-unknown-fields` require no maximum size.
 """

@@ -19,9 +19,9 @@ _RULES = validations(
         " : self.metadata.name + '-model')"
         " != (has(self.spec.api.serviceAccount.name) ? self.spec.api.serviceAccount.name"
         " : self.metadata.name + '-api')",
-        "the service accounts of the model pods and of the API pods would have the same name. Set"
-        " different names in spec.model.serviceAccount and spec.api.serviceAccount, or create only one of the two"
-        " service accounts",
+        "the service accounts of the model pods and of the API pods would have the same name. Set different names in"
+        " spec.model.serviceAccount.name and spec.api.serviceAccount.name, or create only one of the two service"
+        " accounts",
         ".spec.api.serviceAccount",
     ),
 )

@@ -36,7 +36,7 @@ class _Nodes(GenerateJsonSchema):
             "type": "string",
             "maxLength": whole + fraction + 1,
             "pattern": rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{fraction}}})?$",
-            REMEDY: 'a price or cost must be a decimal number in quotes such as "0.25", with at most'
+            REMEDY: 'a price or cost must be a decimal number of 0 or more, in quotes such as "0.25", with at most'
             f" {whole} digits before and {fraction} digits after the decimal point",
         }
 
@@ -85,8 +85,8 @@ def structural(model: type[BaseModel], defaults: bool = True) -> Json:
 
     If `defaults` is true, the schema contains the operator's defaults, except the defaults of fields inside lists and
     maps. If the API server added a default to a list item, tools such as Argo CD would report a difference, because
-    these tools compare a list as a whole. The operator itself applies the defaults of fields inside lists and maps, and
-    the descriptions of these fields name the defaults.
+    these tools compare a list as a whole. The operator itself applies its defaults inside lists and maps, and the
+    descriptions of these fields name the defaults.
     """
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
     return _fold(schema, schema.get("$defs", {}), _write_default if defaults else _omit_default)

@@ -15,7 +15,7 @@ _INTRODUCTION = """\
 <!-- `python -m rl_router_operator.generate` wrote this page. Do not edit. -->
 
 This page lists every field of a RouterDeployment. [kubernetes.md](kubernetes.md) is the guide to
-RouterDeployments, and the folder [samples/](../samples) has complete examples. In a cluster, the command
+RouterDeployments, and the folder [samples/](../samples) has complete examples. If a cluster has the CRD, the command
 `kubectl explain rd.spec.model` shows the descriptions of the fields of `spec.model`.
 
 ```yaml
@@ -39,9 +39,9 @@ spec:
 A field marked `required` must be set if the object that contains the field is set. With `spec: {}`, the bundled model
 runs on a CPU and is both the router model and the only target. Prices are decimal numbers in quotes, in US dollars per
 million tokens or per request. Durations are in seconds. A default is in **bold** if the API server adds the default to
-the RouterDeployment. The operator or the router API applies all other defaults, which may change when the operator or
-the router API is upgraded. If a RouterDeployment breaks a rule, the API server rejects the RouterDeployment with a
-message that names the field and explains the rule.
+the RouterDeployment. Other components, such as the operator and the router API, apply all other defaults, which may
+change when these components are upgraded. If a RouterDeployment breaks a rule, the API server rejects the
+RouterDeployment with a message that names the field and explains the rule.
 """
 
 

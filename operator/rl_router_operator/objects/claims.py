@@ -61,7 +61,7 @@ def acting_operators(claims: Iterable[Claim]) -> dict[str, str]:
     """Returns a mapping from each claimed namespace to the operator that acts in the namespace.
 
     The key ALL_NAMESPACES stands for the namespaces that no operator claims individually. A claim of a namespace takes
-    precedence over a claim of the cluster. If two claims have the same scope, the older claim takes precedence.
+    precedence over a claim of the cluster. Of two held claims with the same scope, the older claim takes precedence.
     """
     newest_first = sorted(claims, key=lambda claim: (claim.created, claim.uid), reverse=True)
     return {

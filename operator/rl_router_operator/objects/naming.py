@@ -1,4 +1,4 @@
-"""Defines the names and labels of the children of a RouterDeployment."""
+"""Defines the names, labels and ports of the children of a RouterDeployment."""
 
 from __future__ import annotations
 

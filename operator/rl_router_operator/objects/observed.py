@@ -56,10 +56,11 @@ class Observed:
     """The observed objects of one RouterDeployment.
 
     The attribute `children` maps the kind and the name of each child to the manifest of the child. The attribute `pods`
-    contains the model pods and the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) of the
-    model pods. The attribute `events` contains the Warning Events about children, pods and PVCs. The attribute
-    `healths` maps the name of each API pod with a confirmed health to this health. The attribute `errors` contains the
-    errors about children and PVCs, and about kinds that the operator cannot watch.
+    contains the model pods and the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) with the
+    router's label, such as the PVCs of the model pods. The attribute `events` contains the Warning Events about
+    children, pods and PVCs. The attribute `healths` maps the name of each API pod with a confirmed health to this
+    health. The attribute `errors` contains the errors about children and PVCs, and about kinds that the operator cannot
+    watch.
     """
 
     children: Mapping[Ref, Manifest] = field(default_factory=dict)

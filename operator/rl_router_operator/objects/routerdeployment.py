@@ -27,7 +27,7 @@ class InvalidSpecError(Exception):
 class RouterDeployment:
     """A parsed RouterDeployment.
 
-    The attribute `status` is the last status that the operator wrote for the RouterDeployment.
+    The attribute `status` is the last status that an operator wrote, or an empty mapping if no status was written.
     """
 
     name: str

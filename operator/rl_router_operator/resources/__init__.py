@@ -1,4 +1,4 @@
-"""Builds the children of a RouterDeployment from the spec. The package has one module for each kind of child."""
+"""Builds a RouterDeployment's children from the spec and the operator's defaults, with one module per kind of child."""
 
 from __future__ import annotations
 

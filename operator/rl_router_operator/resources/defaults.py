@@ -35,7 +35,7 @@ class Defaults:
     proxy: Mapping[str, str] = field(default_factory=dict)
     """The environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the pods.
 
-    Without a configured proxy, the mapping is empty.
+    The mapping contains only the variables that are configured.
     """
     operator_namespace: str = ""
     """The operator's namespace, or an empty string if the namespace is unknown.

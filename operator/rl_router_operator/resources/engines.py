@@ -25,7 +25,7 @@ The ranks of vLLM communicate through /dev/shm. With the default size of 64 MiB 
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
-"""On a CPU, the size of the KV cache is the container's memory outside /dev/shm, divided by this number.
+"""On a CPU, the KV cache gets the container's memory outside /dev/shm, divided by this number, but at least 1 GiB.
 
 The weights, the activations and the server need the rest of the memory.
 """
@@ -126,7 +126,7 @@ def variables(model: Model) -> Mapping[str, str]:
 
 
 def _cpu_variables(model: Model) -> dict[str, str]:
-    """Returns the environment variables that set the sizes of vLLM's KV cache and thread pool on a CPU.
+    """Returns the variables that set the size of vLLM's KV cache on a CPU, and of its thread pool if `cpu` is set.
 
     By default, vLLM derives the sizes of the KV cache and the thread pool from the node, not from the container.
     """

@@ -11,7 +11,7 @@ from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
 API_KEYS = "keys"
-"""The key in the Secret `spec.api.auth.secretRef` under which the list of the API's clients is stored."""
+"""The key of the entry with the list of clients in the Secret that `spec.api.auth.secretRef` names."""
 
 
 def path(secret: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Builds the NetworkPolicies. The ingress rules of a NetworkPolicy define which clients may connect to the pods."""
+"""Builds the NetworkPolicies, whose ingress rules define which clients may connect to the router's pods."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the NetworkPolicies of the model pods and of the API pods, except disabled NetworkPolicies.
+    """Yields the enabled NetworkPolicies of the API pods and, unless the router model is external, of the model pods.
 
-    The NetworkPolicies are enabled by default, because the model server and the API's admin port require no API key.
-    The NetworkPolicy of the API pods is disabled by default if the operator runs outside the cluster and the field
+    By default, NetworkPolicies are enabled, because the model server and the API's admin port require no API key. The
+    exception is the NetworkPolicy of the API pods if the operator runs outside the cluster and the field
     `api.networkPolicy.from` is empty. If the operator runs outside the cluster, the operator's namespace is unknown, so
     that a NetworkPolicy of the API pods would block the operator's health requests.
     """

@@ -1,4 +1,4 @@
-"""Builds the parts that all children have in common: the owner reference, the labels and the annotations."""
+"""Builds the parts that all children have in common, such as the owner reference, the labels and the annotations."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def child(
 
 
 def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields whose values the API server keeps: all but None, empty lists and empty mappings."""
+    """Returns the fields except those whose value is None, an empty list, an empty tuple or an empty mapping."""
     return {name: value for name, value in fields.items() if value is not None and value not in ([], {}, ())}
 
 
 def keyed(key: str, *lists: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns one list with the entries of all lists.
+    """Returns one list with the entries of all lists, but only the last of several entries with the same key.
 
-    If several entries have the same value in the field `key`, the result contains only the last of these entries.
+    The parameter `key` is the name of the field that contains an entry's key.
     """
     return list({entry[key]: entry for entries in lists for entry in entries}.values())

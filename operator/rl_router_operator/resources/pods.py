@@ -1,4 +1,4 @@
-"""Builds the parts that model pods and API pods have in common, such as the security context and the volumes."""
+"""Builds the parts that model pods and API pods have in common, such as security context and writable volumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONTAINER_SECURITY = {
 def template(
     router: RouterDeployment, component: Component, pods: Pods, spec: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Returns a pod template with the pod spec `spec` and with the labels by which selectors find the pods."""
+    """Returns a pod template with the pod spec `spec`, the labels for selectors, and further labels and annotations."""
     added = pods.pod_template
     metadata = {
         "labels": {**added.labels, **naming.labels(router.name, component)},
@@ -105,7 +105,7 @@ def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
 def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
     """Returns the environment variables of the configured proxy, or an empty mapping if no proxy is configured.
 
-    The variable NO_PROXY also contains localhost, the loopback addresses and the hosts in the parameter `direct`.
+    The variable NO_PROXY also contains localhost, 127.0.0.1, with IPv6 also ::1, and the hosts in `direct`.
     """
     if not defaults.proxy:
         return {}
@@ -140,7 +140,7 @@ def port(name: str, number: int) -> dict[str, Any]:
 
 
 def service_account_name(router: RouterDeployment, component: Component, pods: Pods) -> str | None:
-    """Returns the name of the pods' service account, or None if the pods use the service account `default`."""
+    """Returns the name of the pods' service account, or None if the spec neither names nor creates one."""
     account = pods.service_account
     return account.name or (naming.child(router.name, component) if account.create else None)
 

@@ -22,7 +22,7 @@ _CPU_DECISION_SECONDS = 60
 
 
 def text(router: RouterDeployment) -> str:
-    """Returns the text of the file router.yaml, which contains the paths of secrets, but no secrets."""
+    """Returns the text of the file router.yaml, which contains the paths of files with API keys, but no API keys."""
     configuration = {
         "router": _router(router),
         "routing": _routing(router, deciding=False),

@@ -1,4 +1,4 @@
-"""Builds the Services of the model and the API, and a headless Service for the DNS names of the model pods."""
+"""Builds the Services of the router model and the API, and a headless Service for the DNS names of the model pods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADLESS = f"{GROUP}/headless"
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the Services of the API and of a model that is not external. No Service exposes the API's admin port."""
+    """Yields the Services of the API and of a hosted router model. No Service exposes the API's admin port."""
     if not router.spec.model.external:
         yield child(router, "Service", "model", spec=_spec(router, "model", naming.MODEL_PORT, type="ClusterIP"))
         yield child(

@@ -1,6 +1,6 @@
 """Builds the service accounts that the spec requests for the pods.
 
-The operator never mounts the tokens of the service accounts into pods.
+The pods do not automatically get the tokens of the service accounts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .pods import service_account_name
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the service accounts that the spec requests for the model pods and for the API pods.
 
-    If the two service accounts have the same name, yields only one service account.
+    If the two service accounts have the same name, yields only the service account of the API pods.
     """
     by_name = {account["metadata"]["name"]: account for account in _accounts(router)}
     yield from by_name.values()

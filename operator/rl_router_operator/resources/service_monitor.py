@@ -1,4 +1,4 @@
-"""Builds the ServiceMonitors with which the Prometheus operator scrapes the metrics of the API and of vLLM."""
+"""Builds the ServiceMonitors (Prometheus operator) that let Prometheus scrape the metrics of the API and of vLLM."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ CLAIM_FOLDER = "/var/lib/rl-router/model"
 class Weights:
     """The parsed source of the router model's weights.
 
-    The attribute `model` is the argument that selects the weights for the engine: a repository or a GGUF file on the
-    Hugging Face hub, or a path in the container. The attribute `name` is the default name under which the engine serves
-    the model. The attribute `claim` is the name of the user's PersistentVolumeClaim that contains the weights.
+    The attribute `model` is the location of the weights: a repository or a GGUF file on the Hugging Face hub, or a path
+    in the container. The attribute `name` is the default name under which the engine serves the router model. The
+    attribute `claim` is the name of the user's PersistentVolumeClaim with the weights, or None for other locations.
     """
 
     origin: Literal["hub", "claim", "image"]
@@ -63,5 +63,5 @@ def _hub(source: str) -> Weights:
 
 
 def _last(path: str) -> str:
-    """Returns the last segment of the path, without the shard number and the suffix of a GGUF file."""
+    """Returns the last segment of the path, without the suffix `.gguf` and the shard number of a first GGUF file."""
     return _GGUF_SUFFIX.sub("", path.rpartition("/")[2])

@@ -39,8 +39,8 @@ class Auth(Schema):
 
     secret_ref: ObjectRef | None = Field(
         None,
-        description="Secret with the API keys of clients. The Secret's entry `keys` is a YAML list of mappings with"
-        " the fields `name`, `sha256`, `requests_per_day` and `usd_per_day`",
+        description="Secret with the hashed API keys of clients. The Secret's entry `keys` is a YAML list of mappings"
+        " with the fields `name` and `sha256`, and optionally the daily limits `requests_per_day` and `usd_per_day`",
     )
     anonymous: bool = Field(
         False, description="whether the API may be exposed outside the cluster without API keys for clients"
@@ -121,8 +121,8 @@ class Api(Pods):
         (
             "(self.service.type == 'ClusterIP' && !has(self.ingress) && !has(self.httpRoute))"
             " || has(self.auth.secretRef) || self.auth.anonymous",
-            "an API that is exposed outside the cluster requires API keys for clients. Set"
-            " spec.api.auth.secretRef, or set spec.api.auth.anonymous to true for public access",
+            "an API that is exposed outside the cluster requires API keys for clients, unless anonymous access is"
+            " allowed. Set spec.api.auth.secretRef, or set spec.api.auth.anonymous to true for public access",
             ".auth",
         ),
         (

@@ -1,4 +1,4 @@
-"""Defines the size-limited types, the references and the CEL rules that all parts of the schema share."""
+"""Defines the types, the references to Kubernetes objects and the CEL rules that the parts of the schema share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""The key in `json_schema_extra` under which a field has the error message for a text that violates its pattern."""
+"""The key in a field's `json_schema_extra` for the error message if a text violates the field's pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
@@ -70,15 +70,15 @@ _IPV6 = "|".join(
     [f"({_GROUP}:){{7}}{_GROUP}", f"({_GROUP}:){{1,7}}:", f":(:{_GROUP}){{1,7}}", "::"]
     + [f"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{1,{after}}}" for after in range(1, 7)]
 )
-"""A pattern that matches an IPv6 address.
+"""A pattern that matches an IPv6 address without an embedded IPv4 address.
 
-An IPv6 address consists of eight groups of hexadecimal digits, or of fewer groups and `::`.
+Such an address consists of eight groups of hexadecimal digits, or of fewer groups and `::`.
 
-In Kubernetes 1.30, the CEL rules of a CRD cannot use the function `isIP`, which recognizes an IPv6 address.
+In Kubernetes 1.30, the CEL rules of a CRD cannot use the function `isIP`, which recognizes IP addresses.
 """
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _PRINTABLE = r'[!-"$->@-~]'
-"""A pattern that matches one character of a URL's path: any printable ASCII character except blanks, `#` and `?`."""
+"""A pattern that matches one character of a URL's path: any printable ASCII character except spaces, `#` and `?`."""
 
 _OBJECT_NAME = (
     "the name of a Kubernetes object must consist of a-z, 0-9, `-` and `.`, and must begin and end with a letter or"
@@ -110,7 +110,9 @@ HostName = Annotated[
         min_length=1,
         max_length=253,
         pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        json_schema_extra={REMEDY: "a host name must look like router.example.com, without scheme, port or path"},
+        json_schema_extra={
+            REMEDY: "a host name must look like router.example.com, in lower case and without scheme, port or path"
+        },
     ),
 ]
 DataKey = Annotated[
@@ -124,8 +126,8 @@ LabelValue = Annotated[
         max_length=63,
         pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
         json_schema_extra={
-            REMEDY: "a label value must consist of letters, digits, `-`, `_` and `.`, and must begin and end with a"
-            " letter or digit"
+            REMEDY: "a label value must be empty, or must consist of letters, digits, `-`, `_` and `.` and begin and"
+            " end with a letter or digit"
         },
     ),
 ]
@@ -195,7 +197,7 @@ Size = Annotated[
     AfterValidator(_read_quantity),
     Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 64}),
 ]
-"""A size in bytes, such as `40Gi`. Each field of the type `Size` needs a CEL rule, because the CRD accepts any text."""
+"""A size in bytes, such as `40Gi`. Each such field needs a CEL rule, because the CRD's type accepts any text."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """A mapping with a part of a Kubernetes object, such as an affinity. Kubernetes, not the CRD, validates the part."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]

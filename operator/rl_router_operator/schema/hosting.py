@@ -1,4 +1,4 @@
-"""Defines the CEL rules that relate the fields of `spec.model` to each other."""
+"""Defines the CEL rules for `spec.model.extraArgs`, and for values and combinations of the fields of `spec.model`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ EXTRA_ARGS = validations(
     ),
     (
         f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
-        "an API key in a command-line flag would be visible to everybody who can read the pod. Remove the API key from"
-        " spec.model.extraArgs, and set it as an environment variable in spec.model.env with valueFrom.secretKeyRef",
+        "a command-line flag contains a word that begins with hf_ or sk- and looks like an API key, which would be"
+        " visible to everybody who can read the pod. Remove the API key from spec.model.extraArgs, and set it as an"
+        " environment variable in spec.model.env with valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",

@@ -73,8 +73,8 @@ class ChatTemplate(Schema):
         ),
         (
             f"!has(self.text) || !self.text.matches('{KEY_LIKE}')",
-            "an API key in the text of a chat template would be visible in a ConfigMap. Remove the API key"
-            " from the text of the chat template",
+            "the text of the chat template contains a word that begins with hf_ or sk- and looks like an API key, which"
+            " would be visible in a ConfigMap. Remove the API key from the text of the chat template",
             ".text",
         ),
     )
@@ -140,8 +140,8 @@ class Model(Pods):
         None,
         ge=512,
         le=16_777_216,
-        description="context length of the router model in tokens; default: 4096 with the engine `llamacpp`, and"
-        " otherwise the model's own context length",
+        description="context length of the router model in tokens; default: the model's own context length, but at"
+        " most 4096 with the engine `llamacpp`",
     )
     gpu_memory_utilization: float | None = Field(
         None,

@@ -120,7 +120,7 @@ class Resources(Schema):
 
 
 class ServiceAccount(Schema):
-    """The service account of the pods. The operator does not mount the token of the service account."""
+    """The service account of the pods. The pods do not automatically get the token of the service account."""
 
     model_config = rules(
         (
@@ -153,9 +153,9 @@ class NetworkPolicy(Schema):
     sources: Annotated[list[Open], Field(max_length=32)] = Field(
         default_factory=list,
         alias="from",
-        description="peers that may connect to the pods, in the format of `from` in a NetworkPolicy. The API pods may"
-        " always connect to the model pods. If `from` is empty, every client may connect to port 8800 of the"
-        " API pods",
+        description="peers that may connect to port 8000 of the model pods or to port 8800 of the API pods, in the"
+        " format of `from` in a NetworkPolicy. The API pods may always connect to the model pods. If `from` is empty,"
+        " every client may connect to port 8800 of the API pods",
     )
 
 

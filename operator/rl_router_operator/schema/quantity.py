@@ -26,7 +26,7 @@ def amount(quantity: Any) -> Decimal:
     """Returns the value of a quantity in its base unit, such as bytes or cores.
 
     Raises ValueError if the quantity is invalid. The value of the quantity is rounded up to a multiple of 0.001, as the
-    API server rounds requests and limits.
+    API server rounds requests and limits. With a binary unit such as `Gi`, the value is at most 2**63 - 1.
     """
     text = str(quantity).strip()
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None

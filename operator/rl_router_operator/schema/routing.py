@@ -17,7 +17,7 @@ class RoutingSpec(Routing, DecisionConfig):
 
 
 class TargetSpec(TargetConfig):
-    """A target in a RouterDeployment. The API key of the target comes from a Kubernetes Secret."""
+    """A target in a RouterDeployment. The API key of the target, if any, comes from a Kubernetes Secret."""
 
     model_config = rules(
         (

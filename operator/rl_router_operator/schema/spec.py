@@ -12,10 +12,12 @@ from .routing import RoutingSpec, TargetSpec
 
 
 class ServiceMonitor(Schema):
-    """ServiceMonitors (Prometheus operator) for the API and for a router model that runs on vLLM."""
+    """ServiceMonitors (Prometheus operator) for the API and for a hosted router model on vLLM."""
 
     enabled: bool = Field(False, description="whether to create ServiceMonitors")
-    labels: Labels = Field(default_factory=dict, description="labels by which Prometheus finds the ServiceMonitors")
+    labels: Labels = Field(
+        default_factory=dict, description="labels to add to the ServiceMonitors, by which Prometheus finds them"
+    )
 
 
 class Monitoring(Schema):
@@ -74,8 +76,8 @@ class RouterDeploymentSpec(Schema):
     targets: list[TargetSpec] = Field(
         default_factory=list,
         max_length=64,
-        description="target models, which answer requests; default: every model with a valid name that the router"
-        " model's server lists, at a price of 0",
+        description="target models, which answer requests; default: every model that the router model's server"
+        " lists with a valid and unique name, at a price of 0",
         json_schema_extra=MAP_BY_NAME,
     )
     labels: Labels = Field(

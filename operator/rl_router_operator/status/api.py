@@ -1,4 +1,4 @@
-"""Computes the condition APIReady, which is True if the API has a Service and a ready pod that reports its health."""
+"""Computes the condition APIReady, which is True if clients can reach a ready API pod that reports its health."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .tiers import Tier
 
 TYPE = "APIReady"
 _FROM_REPORTS = frozenset({Reason.SERVING, Reason.UNREACHABLE})
-"""The reasons that the condition APIReady keeps until the health of an API pod is confirmed."""
+"""The reasons that APIReady keeps while API pods are ready but the health of no API pod is confirmed yet."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports) -> Finding:
-    """Returns the condition APIReady, which is Unknown if API pods are ready but none answers health requests."""
+    """Returns the condition APIReady, which is Unknown if the operator cannot find out whether the API works."""
     if router.spec.suspend:
         return make_finding(TYPE, "False", Reason.SUSPENDED, "the API has no pods, because the router is suspended")
     if not tier.serves:

@@ -25,8 +25,8 @@ _OBSERVING_KINDS = frozenset({"Deployment", "StatefulSet", "PodDisruptionBudget"
 def child_faults(router: RouterDeployment, observed: Observed, now: datetime) -> Iterator[ChildError]:
     """Yields the errors about children and about the PVCs of the model pods.
 
-    The errors are changes that no controller processes, deletions that do not end, a paused rollout of the API, and
-    PVCs that differ from the spec.
+    The errors are changes that no controller has processed after 10 minutes, deletions that do not end, a paused
+    rollout of the API, and PVCs that differ from the spec.
     """
     for (kind, name), child in observed.children.items():
         if not _is_processed(kind, child) and now - _last_change(child) > _PATIENCE:

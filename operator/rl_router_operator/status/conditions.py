@@ -17,7 +17,7 @@ _MAXIMUM_MESSAGE = 4096
 
 @dataclass(frozen=True)
 class Finding:
-    """The type, the status, the reason and the message of a condition, without the time of the last transition."""
+    """The type, the status, the reason and the message of a condition, without its generation and transition time."""
 
     type: str
     status: Ready
@@ -26,12 +26,12 @@ class Finding:
 
 
 def make_finding(type_: str, status: Ready, reason: Reason, cause: str) -> Finding:
-    """Returns a Finding with a message that consists of the text `cause` and the remedy of the reason."""
+    """Returns a Finding whose message consists of the text `cause` and of the reason's remedy, if one exists."""
     return Finding(type_, status, reason, advice(reason, cause))
 
 
 def advice(reason: Reason, cause: str) -> str:
-    """Returns the text `cause` and the remedy of the reason as sentences.
+    """Returns the text `cause` and the remedy of the reason, if the reason has a remedy, as sentences.
 
     The text `cause` must have no full stop at the end.
     """
@@ -69,7 +69,7 @@ def _condition(finding: Finding, old: Mapping[str, Any] | None, generation: int,
 
 
 def _capitalize(sentence: str) -> str:
-    """Returns the sentence with a capital first letter if the first word has only letters, unlike `spec.model`."""
+    """Returns the sentence with a capital first letter, or unchanged if the first word is not only letters."""
     return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 

@@ -1,4 +1,4 @@
-"""Determines why a pod's containers are not ready, from the status that the kubelet reports."""
+"""Determines why a pod's containers are not ready, from the status that the kubelet reports and from Events."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _of(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Rea
 def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str, Any] | None:
     """Returns the last `terminated` state of a container, or None if the container never ended or runs stably again.
 
-    Between two crashes, the current state of a container is the same as at the first start. Therefore the function
+    After a restart, the current state of a container is the same as after the first start. Therefore the function
     returns the last `terminated` state until the kubelet resets the container's crash back-off.
     """
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
@@ -136,8 +136,8 @@ def _is_starting(pod: Manifest, status: Mapping[str, Any], context: Context) -> 
 def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context) -> str:
     """Returns the kubelet's message about a waiting container, or the reason if there is no message.
 
-    If an image pull fails, the function returns the same message for the state ErrImagePull and for the later state
-    ImagePullBackOff, so that the status does not keep changing.
+    If an image pull fails, the function tries to return the same message for the state ErrImagePull and for the later
+    state ImagePullBackOff, so that the status does not keep changing.
     """
     message = waiting.get("message") or waiting["reason"]
     if message.startswith(_PULL_BACK_OFF):

@@ -1,4 +1,7 @@
-"""Computes the condition Degraded, which is True if a fault is known, even if the router answers requests."""
+"""Computes the condition Degraded, which can be True while the router answers requests.
+
+Degraded is True if a fault is known, apart from faults that only ModelReady, APIReady or TargetsReady reports.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _PATIENCE = timedelta(seconds=120)
 _FROM_REPORTS = frozenset(
     {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
 )
-"""The reasons with which the condition Degraded stays unchanged until the health of an API pod is confirmed."""
+"""The reasons that Degraded keeps while ready API pods have no confirmed health and no other fault is known."""
 
 Fault = tuple[Reason, str]
 """The reason of a fault, and a text of whole sentences with the cause and the remedy of the fault."""
@@ -37,13 +40,13 @@ def finding(
     problems: Iterable[ChildError],
     now: datetime,
 ) -> Finding:
-    """Returns the condition Degraded, with the reason of the first fault and a message that contains all faults."""
+    """Returns the condition Degraded, with the first fault's reason and all faults in the message, or with NoFault."""
     faults = [*_of_children(problems), *(fault for tier in tiers for fault in _of_rollout(router, tier, now))]
     if not faults and reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
     faults += [*_of_reports(reports), *_of_targets(targets)]
     if not faults:
-        return make_finding(TYPE, "False", Reason.NO_FAULT, "no fault is known")
+        return make_finding(TYPE, "False", Reason.NO_FAULT, "no fault is known apart from those in other conditions")
     return Finding(TYPE, "True", faults[0][0], " ".join(sentences for _, sentences in faults))
 
 
@@ -80,8 +83,8 @@ def _has_exceeded_its_deadline(tier: Tier) -> bool:
 
 def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.refused:
-        cause = f"an API pod keeps its last valid configuration, because a new file is invalid: {reports.refused}"
-        yield _fault(Reason.CONFIGURATION_REFUSED, cause)
+        cause = "an API pod keeps its last valid configuration, because its new configuration or keys file is invalid"
+        yield _fault(Reason.CONFIGURATION_REFUSED, f"{cause}: {reports.refused}")
     if reports.closed:
         yield _fault(Reason.NOBODY_ADMITTED, reports.closed)
     if reports.partly_undecided:

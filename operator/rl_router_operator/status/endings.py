@@ -1,4 +1,4 @@
-"""Determines why a container ended, from the container's exit code and last lines of output."""
+"""Determines why a container ended, from the container's termination reason, exit code and last lines of output."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -
 
 
 def _known_error(output: list[str]) -> tuple[Reason, str] | None:
-    """Returns the reason of a known error, and the line of the error with the following line. Returns None if the log
-    contains no known error.
+    """Returns the reason of a known error, and the line of the error with the following line. Returns None if
+    the output contains no known error.
 
     The function includes the line that follows the line of the error, because the following line can contain a URL.
     """
@@ -115,7 +115,7 @@ def _known_error(output: list[str]) -> tuple[Reason, str] | None:
 
 
 def _last_error(output: list[str], code: object) -> str:
-    """Returns the exit code, and the last line of the output that names an error, or else the last line of the output.
+    """Returns the exit code, and the last informative error line of the output, or else the last line of the output.
 
     Lines of stdout can follow the line of the error, because the lines of stdout and stderr arrive in any order.
     """

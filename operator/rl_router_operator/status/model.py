@@ -1,4 +1,7 @@
-"""Computes the condition ModelReady, which is True if the router model returns valid decisions or is not used."""
+"""Computes the condition ModelReady, which is True if the router model returns valid decisions or is not used.
+
+If the operator hosts the router model, ModelReady also requires a ready model pod.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _RETRIED_WITHIN = timedelta(seconds=120)
 After a failed request, the API asks the router model again every 30 s. A decision on a busy CPU can take up to 60 s.
 """
 _FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
-"""The reasons with which the condition ModelReady stays unchanged until the health of an API pod is confirmed."""
+"""The reasons that ModelReady keeps while ready API pods have no confirmed health, unless all model pods fail."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetime) -> Finding:
@@ -54,7 +57,7 @@ def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding
         )
     if state.word == "bad" and is_retried:
         return make_finding(TYPE, "False", Reason.NOT_DECIDING, f"{subject} returns no valid decision: {state.reason}")
-    yet = f"no API pod has received a decision from {subject} yet"
+    yet = f"no API pod has reported a decision of {subject} yet"
     return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, f"{yet}: {state.reason}" if state.reason else yet)
 
 

@@ -32,7 +32,7 @@ def identity(condition: Mapping[str, Any]) -> tuple[Any, ...]:
 def is_warning(condition: Mapping[str, Any]) -> bool:
     """Returns whether a condition reports a fault.
 
-    A state that the spec requests, such as a suspended router, is not a fault.
+    A state that the spec requests, such as a suspended router, is not a fault. The status Unknown is no fault either.
     """
     is_bad = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
     return is_bad and condition["reason"] not in INTENDED

@@ -74,7 +74,7 @@ def has_ended(pod: Manifest) -> bool:
 def failure_of(pod: Manifest, claims: Iterable[Manifest], context: Context) -> PodFailure:
     """Returns the reason why a pod is not ready.
 
-    The parameter `claims` contains the PersistentVolumeClaims (PVCs) of the model pods. Callers pass only pods
+    The parameter `claims` contains the PersistentVolumeClaims (PVCs) with the router's label. Callers pass only pods
     that are not ready.
     """
     reason, message = (

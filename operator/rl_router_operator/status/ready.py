@@ -13,7 +13,7 @@ _PAUSED = f"Paused: the operator changes no child objects while the annotation {
 
 
 def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
-    """Returns the condition Ready.
+    """Returns the condition Ready, which is True if ModelReady, APIReady and TargetsReady are True.
 
     Ready is False while the router is suspended. Otherwise, Ready copies the first of the conditions ModelReady,
     APIReady and TargetsReady that is False, or else the first that is Unknown. Among the conditions that are Unknown,

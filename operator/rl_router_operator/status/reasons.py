@@ -25,7 +25,7 @@ class Reason(StrEnum):
 
     # Reasons of healthy or intended states.
     SERVING = "Serving", "API pods answer requests. If Ready has this reason, the router also makes decisions"
-    DECIDING = "Deciding", "The API received a valid decision from the router model"
+    DECIDING = "Deciding", "The API gets valid decisions from the router model"
     UNUSED = "Unused", "The policy in spec.routing.policy does not use the router model"
     TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer requests"
     NO_FAULT = "NoFault", "No fault is known, apart from faults that only ModelReady, APIReady or TargetsReady reports"
@@ -50,13 +50,13 @@ class Reason(StrEnum):
     )
     NOT_DECIDING = (
         "NotDeciding",
-        "The API received no valid decision from the router model",
+        "At least one API pod gets no valid decision from the router model",
         "Fix the cause that the message names. If decisions are slow, raise spec.routing.timeout. If the model was not"
         " trained to route, set spec.routing.protocol to json_schema",
     )
     NO_TARGETS = (
         "NoTargets",
-        "No targets are configured, and the API found no models at the router model's server",
+        "No targets are configured, and the API found no usable models at the router model's server",
         "Add at least one target to spec.targets",
     )
     NO_TARGET_ANSWERS = (
@@ -94,8 +94,8 @@ class Reason(StrEnum):
         "ForeignObject",
         "An object that does not belong to the RouterDeployment has the name of a child object. The operator does not"
         " change such foreign objects",
-        "Delete the object. If no controller owns the object, you can instead hand the object over to the operator with"
-        " the annotation rlrouter.dev/adopt: 'true'",
+        "Delete the object. If no controller owns the object, you can instead add the annotation rlrouter.dev/adopt:"
+        " 'true' to the object, so that the operator adopts the object",
     )
     REFUSED = (
         "Refused",
@@ -124,8 +124,8 @@ class Reason(StrEnum):
         "ControllerMissing",
         "A child object changed more than 10 minutes ago, but no controller has processed the change",
         "Start the controller of the object. The controller of an HTTPRoute belongs to the Gateway of the HTTPRoute."
-        " All other controllers are parts of kube-controller-manager. If the Gateway of an HTTPRoute does not exist,"
-        " fix spec.api.httpRoute.parentRefs",
+        " The controllers of Deployments, StatefulSets and PodDisruptionBudgets are parts of kube-controller-manager."
+        " If the Gateway of an HTTPRoute does not exist, fix spec.api.httpRoute.parentRefs",
     )
     DELETION_STUCK = (
         "DeletionStuck",
@@ -177,8 +177,8 @@ class Reason(StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         "The scheduler finds no node for a pod",
-        "Provide a node that fits the pod, or lower the pod's requirements in the fields accelerator, resources or"
-        " podTemplate of the spec",
+        "Provide a node that fits the pod, or lower the pod's requirements in spec.model (accelerator, resources,"
+        " podTemplate) or spec.api (resources, podTemplate)",
     )
     VOLUME_UNBOUND = (
         "VolumeUnbound",
@@ -189,7 +189,8 @@ class Reason(StrEnum):
     VOLUME_NOT_MOUNTED = (
         "VolumeNotMounted",
         "A volume cannot be mounted into a pod",
-        "Create the Secret, ConfigMap or PVC that the message names, or fix the name of the object in the spec",
+        "Fix the cause that the message names. If a Secret, ConfigMap or PVC is missing, create the object, or fix its"
+        " name in the spec",
     )
     IMAGE_PULL_FAILED = (
         "ImagePullFailed",
@@ -230,14 +231,15 @@ class Reason(StrEnum):
     )
     CRASH_LOOPING = (
         "CrashLooping",
-        "A container exited at least once. The message quotes the last error line of the output, or else the last line",
+        "A container exited at least once. The message quotes the log's last error line, or else the log's last line",
         "Fix the cause that the quoted line names, usually a flag in extraArgs, a variable in env, or the image. The"
         " pod's log has more details",
     )
     OUT_OF_MEMORY = (
         "OutOfMemory",
-        "A container was killed because it exceeded its memory limit",
-        "Raise resources.limits.memory, lower spec.model.maxModelLen, or choose a smaller model",
+        "A container was killed because it exceeded its memory limit, or because the node ran out of memory",
+        "Raise resources.limits.memory, or use a node with more memory. For the router model, you can instead lower"
+        " spec.model.maxModelLen or choose a smaller model",
     )
     ACCELERATOR_MEMORY = (
         "AcceleratorMemory",
@@ -247,8 +249,8 @@ class Reason(StrEnum):
     ACCELERATOR_MISSING = (
         "AcceleratorMissing",
         "The engine finds no usable accelerator",
-        "Set spec.model.accelerator and an image that was built for the accelerator, or remove spec.model.accelerator"
-        " to run the model on a CPU",
+        "Set spec.model.accelerator and a spec.model.image that was built for the accelerator, or remove both to run"
+        " the model on a CPU",
     )
     HUB_UNAUTHORIZED = (
         "HubUnauthorized",
@@ -270,7 +272,7 @@ class Reason(StrEnum):
         "HubUnreachable",
         "The model's pod cannot reach the model hub, or a download failed, for example on a full disk",
         "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or store the weights in a PVC"
-        " and set spec.model.source to their pvc:// path. If the disk is full, raise spec.model.storage.size",
+        " and set spec.model.source to their pvc:// path. If the disk is full, set or raise spec.model.storage.size",
     )
     MODEL_PATH_MISSING = (
         "ModelPathMissing",
@@ -285,7 +287,7 @@ class Reason(StrEnum):
     EVICTED = (
         "Evicted",
         "A pod was evicted from its node, or preempted by a pod with a higher priority",
-        "Free capacity on the node, set requests that match the pod's usage, or set a priorityClassName",
+        "Free up capacity on the node, set requests that match the pod's usage, or set a priorityClassName",
     )
     NODE_LOST = (
         "NodeLost",

@@ -69,7 +69,7 @@ class Reports:
 
     @property
     def refused(self) -> str | None:
-        """The reason why an API pod rejects its configuration, or None if no API pod reports a rejection."""
+        """The reason why an API pod rejects its configuration file or keys file, or None if no pod reports this."""
         return next((report.refused for report in self.received if report.refused), None)
 
     @property
@@ -134,7 +134,7 @@ def _state(health: UpstreamHealth | RouterModelHealth) -> State:
 def _reason(health: UpstreamHealth | RouterModelHealth | ConfigurationHealth) -> str:
     """Returns the reason that a health report gives for a bad state.
 
-    If the reason contains the path of a mounted Secret, the function replaces the path by the name and the key of the
+    If the reason contains the path of a mounted Secret, the function replaces the path with the name and the key of the
     Secret, because readers of a status do not know the path.
     """
     reason, file = quote(health.reason) or "no reason given", quote(health.file)

@@ -57,7 +57,7 @@ def _by_state(targets: Sequence[TargetState], reports: Reports) -> Finding:
         cause = f"{len(answering)} of {len(targets)} targets can answer"
         return make_finding(TYPE, "True", Reason.TARGETS_REACHABLE, cause)
     if all(target.state == "bad" for target in targets):
-        cause = f"no target can answer: {targets[0].name}: {targets[0].reason}"
+        cause = f"no target can answer ({targets[0].name}: {targets[0].reason})"
         return make_finding(TYPE, "False", Reason.NO_TARGET_ANSWERS, cause)
     unknown = listed(target.name for target in targets if target.state == "unknown")
     return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, f"no API pod has reached {unknown} yet")

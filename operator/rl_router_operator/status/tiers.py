@@ -20,7 +20,7 @@ _ESSENTIAL = frozenset({*_WORKLOADS.values(), "Service", "ConfigMap"})
 _CREATION_RETRY = timedelta(minutes=20)
 """A time that is longer than the maximum delay between two attempts of a controller to create a pod.
 
-The operator ignores an Event about a failed creation of a pod if the Event is older than 20 minutes.
+The operator ignores an Event about a failed creation of a pod if the Event last occurred over 20 minutes ago.
 """
 
 
@@ -38,9 +38,9 @@ class Tier:
     ready: tuple[Manifest, ...]
     unready: tuple[PodFailure, ...]
     refusal: str | None
-    """The message about a recently failed creation of a pod, or None if no pod is missing or no creation failed."""
+    """The message about a recent failure to create a pod, or None if no pod is missing or no creation failed lately."""
     problem: ChildError | None
-    """The error that prevents the tier from serving requests even if the tier's pods are ready, or None."""
+    """The first error that makes the operator report the tier as not serving, even if pods are ready, or None."""
     has_service: bool
     """Whether the tier's Service exists or the operator already reports an error about the Service."""
 
@@ -56,12 +56,12 @@ class Tier:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the operator lacks the permission to read the tier's pods."""
+        """Whether the attribute `problem` is the error that the operator has no permission to read pods."""
         return self.problem is not None and self.problem.kind == "Pod"
 
     @property
     def serves(self) -> bool:
-        """Whether clients can reach a ready pod of the tier."""
+        """Whether, as far as the operator knows, clients can reach a ready pod of the tier."""
         return bool(self.ready) and self.problem is None and self.has_service
 
     @property
@@ -70,7 +70,7 @@ class Tier:
         if self.problem:
             return Reason(self.problem.reason), describe(self.problem)
         if self.desired == 0:
-            return Reason.SCALED_TO_ZERO, "the spec sets 0 replicas"
+            return Reason.SCALED_TO_ZERO, "the number of replicas is set to 0"
         if self.ready:
             return Reason.SERVICE_MISSING, f"the Service of the {self.title} does not exist"
         if self.unready and not self.unready[0].is_starting:
@@ -103,7 +103,7 @@ def tier_of(router: RouterDeployment, component: Component, observed: Observed, 
 
 
 def describe(problem: ChildError) -> str:
-    """Returns a text with the kind and the name of a child object and the message of the object's error."""
+    """Returns a text with the kind in an error, the name in the error if it is not empty, and the error's message."""
     return f"{f'{problem.kind} {problem.name}'.rstrip()}: {quote(problem.message)}"
 
 
@@ -125,12 +125,12 @@ def _desired_replicas(router: RouterDeployment, component: Component, workload: 
 def _blocking_problem(
     router: RouterDeployment, component: Component, observed: Observed, workload: Manifest | None
 ) -> ChildError | None:
-    """Returns the first problem that prevents the tier from serving requests, or None.
+    """Returns the first error that blocks the tier, so that the operator reports the tier as not serving, or None.
 
-    The essential children of a tier are the StatefulSet or Deployment, the Service and the ConfigMap. If an object that
-    does not belong to the RouterDeployment has the name of an essential child, the object always blocks the tier. A
-    missing permission to read pods always blocks the tier. Any other error of an essential child blocks the tier only
-    if the tier's StatefulSet or Deployment does not exist, or if the error leaves the tier without a Service.
+    The essential children of a tier are the StatefulSet or Deployment, the ConfigMap, and the Service that is not
+    headless. If an object that does not belong to the RouterDeployment has the name of an essential child, the object
+    always blocks the tier. A missing permission to read pods always blocks the tier. Any other error of an essential
+    child blocks the tier only if the StatefulSet or Deployment does not exist, or if the tier has no Service.
     """
     name = child(router.name, component)
     for problem in observed.errors:
@@ -144,7 +144,7 @@ def _blocking_problem(
 
 
 def _leaves_no_service(problem: ChildError, observed: Observed) -> bool:
-    """Returns whether a problem leaves the tier without a Service.
+    """Returns whether an error leaves the tier without a Service.
 
     If the operator has no permission to read or write the Service, the Service may still exist, so the function returns
     False.

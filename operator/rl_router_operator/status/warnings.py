@@ -9,7 +9,7 @@ from ..objects.manifest import Manifest
 from .words import quote
 
 _WINDOW = timedelta(minutes=5)
-"""The maximum time between a current warning and the latest warning about the same object with the same reasons.
+"""The maximum time from a current warning to the latest warning about the object with one of the requested reasons.
 
 The kubelet repeats a warning about a volume about every two minutes as long as the cause of the warning persists.
 """

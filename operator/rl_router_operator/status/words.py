@@ -18,7 +18,7 @@ _CHANGING = (
 )
 """The patterns of the changing parts of messages, with replacements.
 
-The changing parts are request ids, ephemeral ports, container ids, times, process ids and memory addresses.
+The changing parts are request ids, source addresses, container ids, times, process ids and memory addresses.
 """
 _NAMED_POD = re.compile(r'(?i)^.*?\bpods? "[^"]*" is forbidden: ')
 
@@ -36,8 +36,8 @@ def stabilize(text: str) -> str:
 def quote(text: object) -> str:
     """Returns a message of another program for use in a status, or an empty text if `text` is not a string.
 
-    The function redacts API keys first, because a later step could change a key so that the redaction would not
-    recognize the key.
+    The function redacts credentials first, because a later step could change a credential so that the redaction would
+    not recognize the credential.
     """
     return clean(stabilize(redact(text))).rstrip(". ") if isinstance(text, str) else ""
 
@@ -59,8 +59,9 @@ def listed(names: Iterable[str]) -> str:
 
 
 def quote_creation_failure(text: object) -> str:
-    """Returns a controller's message about a pod that the controller cannot create, without the name of the pod.
+    """Returns a controller's message about a pod that it cannot create, or an empty text if `text` is not a string.
 
-    The name of the pod is different in each message, so the name would change the status at every attempt.
+    The function removes the name of a forbidden pod, because a ReplicaSet tries a new name at every attempt, and each
+    new name would change the status.
     """
     return quote(_NAMED_POD.sub("pods are forbidden: ", text)) if isinstance(text, str) else ""

@@ -37,7 +37,7 @@ class DayCounters:
         self._table = mmap.mmap(self._file.fileno() if self._file else -1, _SIZE)
 
     def add(self, name: str, amount: int) -> int:
-        """Adds `amount` to the counter `name` and returns today's sum of this counter."""
+        """Adds `amount` to the counter `name` and returns today's sum of this counter, or 0 if it is not stored."""
         with self._locked():
             self._begin_day()
             offset, value = self._find(name)

@@ -19,13 +19,13 @@ _PREFIX = "rr-"
 
 
 class ApiKey(Schema):
-    """An entry of the keys file: the name, the hash and the daily limits of an API key.
+    """An entry of the keys file: the name, the hash and the optional daily limits of an API key.
 
     The limits of a key apply per day (UTC) to all workers of a server together.
     """
 
     name: str = Field(min_length=1, max_length=128)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 hash of the API key, as hexadecimal digits")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 hash of the API key, as lowercase hex")
     requests_per_day: int | None = Field(None, ge=1)
     usd_per_day: Dollars | None = None
 
@@ -41,7 +41,7 @@ def new_key(name: str) -> tuple[str, str]:
 
 
 def digest_of(key: str) -> str:
-    """Returns the SHA-256 hash of an API key as hexadecimal digits, as in the keys file."""
+    """Returns the SHA-256 hash of an API key as 64 lowercase hexadecimal digits, as in the keys file."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -87,7 +87,7 @@ def _text(path: str) -> str:
         # Decoding text that is not UTF-8 raises a ValueError.
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise KeysError(
-            path, f"cannot be read: {reason}. Save the file as UTF-8 YAML that the server may read."
+            path, f"cannot be read: {reason}. Fix the path, the permissions or the encoding (UTF-8) of the file."
         ) from None
 
 

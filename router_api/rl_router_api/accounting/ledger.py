@@ -58,8 +58,8 @@ class Entry(Struct):
     error: str | None = None
     estimated: bool = False
     suspect: bool = False
-    """True if the reported token counts are invalid or contradict each other, or if the attempt costs more than the
-    reserved amount."""
+    """True if the reported token counts are invalid or contradict each other, or if money was reserved for the attempt
+    and the attempt costs more."""
     selected: bool = False
     keeps_cache_long: bool = False
     """True if the body that was sent to the upstream asks for the longer of the two lifetimes of cache writes."""
@@ -67,7 +67,8 @@ class Entry(Struct):
     added: tuple[str, ...] = ()
     """The fields that the router API added to the request and that the target might reject."""
     received_bytes: int = 0
-    """The number of bytes of the answer received so far. A missing number of output tokens is estimated from it."""
+    """The number of bytes from which a missing number of output tokens is estimated. While the body of an answer that
+    is not streamed arrives, the bytes of the body count, and otherwise the bytes of the generated text."""
     counted_bytes: int = 0
     """The value of `received_bytes` when the upstream reported the latest number of output tokens."""
     started: float = field(default_factory=time.monotonic)
@@ -96,7 +97,7 @@ class Entry(Struct):
         self.read_usage, self.usage = usage, Raw(raw)
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
-        """Ends the attempt. If `billed` is False, the attempt costs nothing unless the upstream reported a usage."""
+        """Ends an open attempt. If `billed` is False, it costs nothing unless the upstream reported a usage."""
         if not self.open:
             return
         self.status, self.error = status, error
@@ -175,7 +176,7 @@ class Ledger:
     def __init__(self, request_id: str, traceparent: str | None = None) -> None:
         self.request_id = request_id
         self.traceparent = traceparent
-        """The client's `traceparent` header, which links the client's traces with the traces of the upstreams."""
+        """The client's `traceparent` header, or None. The header links the traces of client and upstreams."""
         self.started = time.monotonic()
         self.router_calls: list[Entry] = []
         self.target_calls: list[Entry] = []
@@ -188,13 +189,13 @@ class Ledger:
         self.unreadable = 0
         """The number of the router model's decisions that could not be parsed."""
         self.first_answered: float | None = None
-        """The number of seconds from the start of the request to the first byte of a streamed answer."""
+        """The number of seconds from the start of the request to the first byte of a streamed answer, or None."""
         self._end: float | None = None
         self._costs: tuple[Decimal, Decimal, Decimal] | None = None
         """The final costs in US dollars (total, router model, targets), or None while the ledger is open."""
 
     def began_to_answer(self) -> None:
-        """Records the time of the first part of a streamed answer."""
+        """Records the time of the first byte of a streamed answer. Later calls of the method change nothing."""
         if self.first_answered is None:
             self.first_answered = time.monotonic() - self.started
 
@@ -212,18 +213,18 @@ class Ledger:
         return entry
 
     def decided(self, *, unreadable: int, repaired: bool) -> None:
-        """Records how many unreadable answers the router model gave, and whether the router model was called again."""
+        """Adds a number of unreadable decisions, and records whether the router model was called again after one."""
         self.unreadable += unreadable
         self.repaired = self.repaired or repaired
 
     def chosen(self, strategy: Strategy, entry: Entry | None, model: str) -> None:
-        """Records the entry and the model of the returned answer, and the strategy that chose the answer."""
+        """Records the entry, if any, and the model of the returned answer, and the strategy that chose the answer."""
         self.strategy, self.model_used = strategy, model
         if entry is not None:
             entry.selected = True
 
     def close(self) -> None:
-        """Closes all open entries as cancelled.
+        """Closes all open entries as cancelled, and records the final costs and the end of the request.
 
         Callers call the method `close` when the request makes no more attempts to call upstreams.
         """
@@ -257,7 +258,7 @@ class Ledger:
         """Returns the content of the field `router_metadata`.
 
         If `texts` is `brief`, the content includes no answers of targets. If `texts` is `none`, the content includes
-        neither answers of targets nor texts in the arguments of calls. The log uses `full` or `none`.
+        neither answers of targets nor arguments of calls that are texts. The log uses `full` or `none`.
         """
         total_cost, router_cost, target_cost = self._costs or self._sums()
         return {
@@ -293,5 +294,5 @@ def _as_reported(usage: Usage) -> dict[str, Any]:
 
 
 def _rounded(seconds: float) -> float:
-    """Returns a time rounded to 0.1 ms. `round(seconds, 4)` would take four times as long."""
+    """Returns a time in seconds, rounded to 0.1 ms. `round(seconds, 4)` would take four times as long."""
     return round(seconds * 10_000) / 10_000

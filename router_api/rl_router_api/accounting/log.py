@@ -85,7 +85,7 @@ class _Stderr(logging.Handler):
 
 
 def lost_lines() -> int:
-    """Returns the number of log lines of this process that could not be written."""
+    """Returns the number of lines of this process that could not be written to standard error."""
     return STDERR.lost
 
 
@@ -95,7 +95,7 @@ def _describe_loss(count: int) -> bytes:
 
 
 def set_up(level: str) -> None:
-    """Sends RL Router's log records, and the warnings and errors of libraries, to standard error as JSON."""
+    """Sends RL Router's log records from `level` up, and libraries' warnings and errors, to standard error as JSON."""
     # The collection of thread names, process names and source locations would take longer than the write of a log line,
     # and no log line contains these values.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -23,7 +23,7 @@ from .recorders import EndedRequest
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH = 64
-"""The maximum number of requests that are added to Prometheus' objects in one step. A larger batch, such as all
+"""The maximum number of requests that are added to prometheus_client's metrics in one step. A larger batch, such as all
 requests of one second, would block other requests for several milliseconds."""
 
 
@@ -31,7 +31,7 @@ requests of one second, would block other requests for several milliseconds."""
 class CurrentState:
     """The current state of the server, as input for the metrics.
 
-    The attribute `open_breakers` maps the name of each upstream to True if the upstream's circuit breaker is not
+    The attribute `open_breakers` maps the name of each upstream to whether the upstream's circuit breaker is not
     closed. The attribute `lost_log_lines` is the number of log lines that this process has failed to write.
     """
 
@@ -49,19 +49,19 @@ class _Calls:
     output: int = 0
     cost: Decimal = NOTHING
     seconds: list[float] = field(default_factory=list)
-    """The duration of each attempt."""
+    """The duration of each attempt in seconds."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """The requests and attempts that have not been added to Prometheus' objects yet."""
+    """The requests and attempts that have not been added to prometheus_client's metrics yet."""
 
     requests: Counts[tuple[str, str]] = field(default_factory=Counts)
     """The number of requests by routing strategy and HTTP status."""
     seconds: list[float] = field(default_factory=list)
-    """The duration of each request."""
+    """The duration of each request in seconds."""
     first_seconds: list[float] = field(default_factory=list)
-    """The time to the first byte of each streamed answer."""
+    """The seconds from the start of each request with a streamed answer to the answer's first byte."""
     calls: dict[tuple[str, str, str], _Calls] = field(default_factory=dict)
     """The attempts by model, kind and status."""
 
@@ -81,9 +81,10 @@ class _Batch:
 class Metrics:
     """The metrics of one process. The cost metrics equal the sums of the costs in the ledgers.
 
-    Most counts are first kept as plain numbers, because counting with Prometheus' own objects takes many times as long.
-    These counts are added to Prometheus' objects in batches, every second, and before a client reads the metrics. With
-    several workers, the counts of each request are added immediately, because another worker may serve the metrics.
+    Most counts are first kept as plain numbers, because counting with prometheus_client takes many times as long. These
+    counts are added to prometheus_client's metrics after 64 requests, every second, and before a client reads the
+    metrics. With several workers, the counts of each request are added immediately, because another worker may serve
+    the metrics.
     """
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class Metrics:
         self._requests = self._counter(
             "requests", "Number of requests by routing strategy and HTTP status.", "strategy status"
         )
-        self._calls = self._counter("calls", "Number of upstream attempts for requests.", "model kind status")
+        self._calls = self._counter("calls", "Number of attempts to call upstreams for requests.", "model kind status")
         self._tokens = self._counter(
             "tokens", "Number of tokens for requests, as reported by upstreams or estimated.", "model kind direction"
         )
@@ -103,7 +104,7 @@ class Metrics:
         )
         self._probe_cost = self._counter("probe_cost_usd", "US dollars spent on health probes of the router model.", "")
         self._seconds = self._histogram("request_seconds", "Duration of requests in seconds.", "")
-        self._call_seconds = self._histogram("call_seconds", "Duration of upstream attempts in seconds.", "model kind")
+        self._call_seconds = self._histogram("call_seconds", "Seconds per attempt to call an upstream.", "model kind")
         self._first_seconds = self._histogram(
             "time_to_first_token_seconds",
             "Seconds from the start of a request to the first byte of a streamed answer.",
@@ -160,7 +161,7 @@ class Metrics:
         self._probe_cost.inc(float(ledger.router_cost))
 
     def _flush(self) -> None:
-        """Adds the batch to Prometheus' objects and begins a new batch."""
+        """Adds the batch to prometheus_client's metrics and begins a new batch."""
         batch, self._batch = self._batch, _Batch()
         for (strategy, status), count in batch.requests.items():
             self._requests.labels(strategy, status).inc(count)
@@ -174,7 +175,7 @@ class Metrics:
             self._cost.labels(model, kind).inc(float(calls.cost))
 
     def update(self, state: CurrentState) -> None:
-        """Adds the batch to Prometheus' objects, sets the gauges, and counts the newly lost log lines.
+        """Adds the batch to prometheus_client's metrics, sets the gauges, and counts the newly lost log lines.
 
         Each worker calls the method `update` every second, because another worker may serve the metrics.
         """
@@ -213,9 +214,9 @@ class _Histogram(Histogram):
 
 
 class _CurrentUpstreams(Collector):
-    """Omits the circuit breaker metrics of removed targets.
+    """Collects the metrics of `source` without the circuit breaker metrics of removed targets.
 
-    Prometheus' objects, and the files that several workers share, still contain these metrics.
+    The metrics of `source`, and the files that several workers share, still contain these metrics.
     """
 
     def __init__(self, source: Collector, names: Collection[str]) -> None:

@@ -16,8 +16,8 @@ class EndedRequest(Struct, frozen=True):
 
     The attribute `status` is the HTTP status of the response or of the error that ended a stream, or 499 if the client
     disconnected. The attribute `key` is the name of the client's API key, or None if the server requires no API keys or
-    rejected the client's key. The attribute `messages` is the conversation of a valid request if `server.log_prompts`
-    is set, and otherwise None.
+    the client sent no valid key. The attribute `messages` is the conversation of a valid request if
+    `server.log_prompts` is set, and otherwise None.
     """
 
     ledger: Ledger

@@ -11,7 +11,7 @@ from .recorders import EndedRequest
 
 
 class RequestLog:
-    """A recorder that writes one log line for each ended request."""
+    """A recorder that writes one log line with the level `info` for each ended request."""
 
     def record(self, request: EndedRequest) -> None:
         """Writes the log line of a request.

@@ -34,13 +34,13 @@ class Spending(Protocol):
         """The US dollars that are neither spent nor reserved, or None if the request has no money limit."""
 
     def reserve(self, worst: Decimal, /) -> Hold:
-        """Reserves `worst` US dollars, the worst-case cost of a call.
+        """Reserves `worst` US dollars, the worst-case cost of a call, if the request has a money limit.
 
-        Raises UnaffordableError if less than `worst` US dollars is left.
+        Raises UnaffordableError if less than `worst` US dollars is left of the limit.
         """
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        """Returns the error for a request that no target can answer within the limit.
+        """Returns the error for a request that no target can answer within the money limit.
 
         The argument `reasons` is a text that explains why no target can answer.
         """

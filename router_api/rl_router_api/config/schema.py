@@ -211,7 +211,7 @@ class DecisionConfig(Schema):
         None,
         description="value of the request field `tool_choice` if the router model returns decisions as tool calls. Use"
         " `auto` for a router model that was trained to think before a tool call; default: `auto` if the router model"
-        " may answer directly, and otherwise `required`",
+        " may answer the request directly, and otherwise `required`",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
     max_tokens: int = Field(
@@ -295,15 +295,15 @@ class Routing(Schema):
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="names of targets, in the order in which the router API calls the targets if the router"
-        " model makes no decision; default: all targets that can serve the request, in the order that the goal in"
-        " `prefer` determines",
+        description="names of targets, in the order in which the router API calls the targets if the policy's decisions"
+        " lead to no answer; default: all targets that can serve the request, in the order that the goal in `prefer`"
+        " determines",
     )
     hedge_after: Seconds | None = Field(
         None,
         description="number of seconds that the router API waits for the first content of a target's answer before the"
-        " router API also calls the first other target of the fallback order; default: the router API waits only for"
-        " the first target",
+        " router API also calls the first other target of the fallback order. Only routed requests outside tool loops"
+        " get such a second call; default: the router API waits only for the first target",
     )
     direct_answers: bool | None = Field(
         None,
@@ -451,14 +451,14 @@ class TargetConfig(Schema):
     max_output: int | None = Field(
         None,
         ge=1,
-        description="maximum number of output tokens of each choice if the request has a `max_cost` and the client"
+        description="maximum number of output tokens of each choice if a `max_cost` limits the request and the client"
         " sets no output limit. If output tokens cost nothing, there is no maximum; default: 32,768",
     )
     max_image_tokens: int = Field(
         5000,
         ge=1,
         description="number of tokens that the router API counts for each image when the router API checks the"
-        " `max_cost` of a request",
+        " `max_cost` of a request or of the server",
     )
     timeout: Seconds = Field(
         300.0, description="number of seconds without data from the target after which a call to the target fails"
@@ -480,7 +480,7 @@ class TargetConfig(Schema):
     history: History | None = Field(
         None,
         description="which answers of other models the target accepts in a conversation; default: all answers of other"
-        " models, until the target rejects an answer of another model",
+        " models, except for an hour after the target has rejected an answer of another model",
     )
     headers: dict[Text, Text] = Field(
         default_factory=dict, max_length=64, description="HTTP headers to add to requests to the target"
@@ -571,9 +571,9 @@ class Server(RequestHandlingConfig):
         None,
         min_length=1,
         max_length=4096,
-        description="path of the keys file, which is a YAML list with a mapping `{name, sha256, requests_per_day,"
-        " usd_per_day}` for each API key of a client. Without a keys file, clients need no API key. The value `null`"
-        " means that there is no keys file",
+        description="path of the keys file, which is a YAML list with a mapping for each API key of a client. A mapping"
+        " has the fields `name` and `sha256`, and may have the daily limits `requests_per_day` and `usd_per_day`."
+        " Without a keys file, clients need no API key. The value `null` means that there is no keys file",
     )
 
     @field_validator("api_keys_file", mode="before")
