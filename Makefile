@@ -7,7 +7,9 @@ PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # E2E_KUBECONFIG, one worker runs all tests.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
-.PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
+# The tests of the lab run in their own process, because JAX starts threads that a fork in other tests would break.
+
+.PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e embedding release-dry-run
 
 help: ## list the targets of this Makefile
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
@@ -20,6 +22,7 @@ test: ## run the linters, the type and import checks, and every test that needs 
 	@$(PYTHON3) scripts/environment.py dev
 	@$(MAKE) --no-print-directory lint
 	@.venv/bin/python -m pytest $(PARALLEL)
+	@.venv/bin/python -m pytest lab/tests
 
 coverage: ## run the tests and report which lines they do not cover; takes 75% more CPU time than the tests alone
 	@$(PYTHON3) scripts/environment.py dev
@@ -63,6 +66,10 @@ reference: ## write the files in crds/ and docs/ that are generated from the sch
 chart: ## write the generated files in charts/ and deploy/
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python scripts/chart
+
+embedding: ## download all-MiniLM-L6-v2 and distil the bundled word embedding from it; takes some minutes
+	@$(PYTHON3) scripts/environment.py dev
+	@.venv/bin/python -m rl_router_lab.embedding
 
 release-dry-run: ## build in dist/ everything that a release publishes, and publish nothing
 	@$(PYTHON3) scripts/environment.py dev

@@ -26,12 +26,14 @@ COMMANDS = (
         "model", "", "host the router model on GPUs or a CPU (default port: 8000)", "rl_router_model.hosting.command"
     ),
     Command("operator", "", "run the Kubernetes operator", "rl_router_operator.__main__", "operator"),
+    Command("lab", "COMMAND", "train and evaluate the learned policy", "rl_router_lab.__main__", "lab"),
     Command("new-key", "NAME", "print a new API key for a client", "rl_router_api.commands.new_key"),
     Command("check", "CONFIG", "check a configuration file", "rl_router_api.commands.check", "api"),
 )
 
 MODULES_OF_EXTRA: Mapping[str, frozenset[str]] = {
     "api": frozenset({"aiohappyeyeballs", "fastapi", "httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop"}),
+    "lab": frozenset({"jax", "numpy", "optax", "polars", "safetensors", "tokenizers"}),
     "operator": frozenset({"aiohttp", "kubernetes", "prometheus_client"}),
 }
 """The modules of each optional dependency group that the field `extra` of a command names. A test compares these

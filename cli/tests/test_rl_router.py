@@ -56,7 +56,7 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
     [
         ("sevre", 'unknown command "sevre". Did you mean "serve"?'),
         ("newkey", 'unknown command "newkey". Did you mean "new-key"?'),
-        ("xyz", 'unknown command "xyz". Commands are serve, model, operator, new-key, check.'),
+        ("xyz", 'unknown command "xyz". Commands are serve, model, operator, lab, new-key, check.'),
         ("--port", 'unknown option "--port". Put the command first: rl-router COMMAND --port'),
     ],
 )

@@ -53,6 +53,8 @@ PACKAGES = (
     Package(ROOT / "router_model" / "rl_router_model", "router model", functions=100, files=20),
     Package(ROOT / "process" / "rl_router_process", "processes", functions=4, files=1),
     Package(ROOT / "cli" / "rl_router_cli", "command line", functions=4, files=2),
+    Package(ROOT / "policy" / "rl_router_policy", "policy", functions=30, files=12),
+    Package(ROOT / "lab" / "rl_router_lab", "lab", functions=40, files=14),
 )
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 

@@ -1,0 +1,1 @@
+"""Outcomes of synthetic models whose probabilities of a good answer are known."""

@@ -1,0 +1,1 @@
+"""Small artefacts for tests, whose predictions are known."""

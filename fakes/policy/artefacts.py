@@ -1,0 +1,67 @@
+"""Artefacts that predict fixed qualities, without a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rl_router_policy import embedding
+from rl_router_policy.artefact import Artefact, load_artefact, save_artefact
+from rl_router_policy.features import CONTEXT_NAMES, TEXT_NAMES
+from rl_router_policy.profile import NAMES as PROFILE
+
+EMBEDDING = embedding.load(embedding.BUNDLED)
+TOKENS = 100.0
+"""The number of output tokens that the artefacts expect of each answer."""
+_FEATURES = len(TEXT_NAMES) + len(CONTEXT_NAMES)
+_HIDDEN, _ITEM = 4, 3
+
+
+def write_artefact(folder: Path, qualities: Mapping[str, float], **manifest: Any) -> Path:
+    """Writes an artefact that predicts a quality for each target, for all prompts. Returns the folder.
+
+    An unknown target has the quality 0.5.
+    """
+    names = list(qualities)
+    chances = np.array([qualities[name] for name in names], np.float32)
+    vectors = np.zeros((len(names), 1, _ITEM), np.float32)
+    vectors[:, 0, 0] = np.log(chances / (1 - chances))
+    policy = {
+        **_scaler(),
+        "outcomes.hidden": np.zeros((1, EMBEDDING.dimensions + _FEATURES, _HIDDEN), np.float32),
+        "outcomes.bias": np.zeros((1, _HIDDEN), np.float32),
+        "outcomes.item": np.zeros((1, _HIDDEN, _ITEM - 1), np.float32),
+        "outcomes.vectors": vectors,
+        "outcomes.profile": np.zeros((1, len(PROFILE), _ITEM), np.float32),
+        "outcomes.deviation": np.ones((1, _ITEM), np.float32),
+        "lengths.weights": np.array([0] * _FEATURES + [np.log(TOKENS)], np.float32),
+        "lengths.factors": np.ones(len(names), np.float32),
+        "lengths.usual": np.array(1, np.float32),
+        "mean_qualities": chances,
+        "mean_items": np.array([[1, 0, 0]], np.float32),
+    }
+    memory: dict[str, np.ndarray] = {
+        "keys": np.zeros((0, 82), np.float16),
+        "scores": np.zeros((0, len(names)), np.uint8),
+    }
+    targets = [{"name": name, "prompts": 10} for name in names]
+    neighbours = {"count": 40, "weight": 0.0}
+    fields = {"embedding": EMBEDDING.hash, "targets": targets, "neighbours": neighbours, "trained_on": [], **manifest}
+    save_artefact(folder, fields, policy, memory)
+    return folder
+
+
+def artefact(folder: Path, qualities: Mapping[str, float]) -> Artefact:
+    """Writes and loads an artefact that predicts a quality for each target."""
+    return load_artefact(write_artefact(folder, qualities), EMBEDDING)
+
+
+def _scaler() -> dict[str, np.ndarray]:
+    return {
+        "scaler.centre": np.zeros(EMBEDDING.dimensions, np.float32),
+        "scaler.spread": np.array(1, np.float32),
+        "scaler.means": np.zeros(_FEATURES, np.float32),
+        "scaler.deviations": np.ones(_FEATURES, np.float32),
+    }

@@ -1,0 +1,1 @@
+"""The lab: makes and evaluates the artefacts of the learned policy."""

@@ -1,0 +1,53 @@
+"""The command line of `rl-router lab`: runs the command that the first argument names."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rl_router_policy.errors import ArtefactError
+
+from .commands import evaluate, import_, predict, train
+from .errors import LabError
+
+_COMMANDS = (import_, train, evaluate, predict)
+_EXAMPLE = """\
+exit codes:
+  0  success
+  1  an input is wrong, or a file cannot be written
+  2  an option is wrong
+
+example:
+  rl-router lab import outcomes.csv --out table.jsonl
+  rl-router lab train --table table.jsonl --models models.json --out my-policy
+  rl-router lab evaluate --artefact my-policy --table more.jsonl --models models.json
+
+`rl-router lab COMMAND --help` explains a command with its options."""
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") -> int:
+    """Runs the command that the first argument names. Returns the exit code, which is 1 if an input is wrong."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Trains a policy on a table of outcomes, and shows whether the policy is better than one model.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        module.add_to(commands)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except (LabError, ArtefactError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}. Choose a folder that you can write to", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

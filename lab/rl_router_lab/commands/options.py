@@ -1,0 +1,53 @@
+"""The options that several commands of the lab have."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rl_router_policy import embedding
+from rl_router_policy.artefact import Artefact, load_artefact
+
+from ..models import Models, read_models, require
+from ..table import Table, read_tables
+
+
+def add_table(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for the tables and for the models in the tables."""
+    parser.add_argument(
+        "--table", type=Path, action="append", required=True, metavar="FILE",
+        help="table in the tidy form (.jsonl, .jsonl.gz or .parquet). Repeat the option for several tables",
+    )  # fmt: skip
+    parser.add_argument(
+        "--models", type=Path, required=True, metavar="FILE", help="JSON file with the models' prices and profiles"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="MODEL", help="use only this model. Repeat the option for several models"
+    )
+
+
+def add_artefact(parser: argparse.ArgumentParser) -> None:
+    """Adds the option for an artefact."""
+    parser.add_argument("--artefact", type=Path, required=True, metavar="FOLDER", help="folder of the artefact")
+
+
+def read_table(options: argparse.Namespace) -> tuple[Table, Models]:
+    """Returns the tables as one table, and the models. Raises LabError."""
+    models = read_models(options.models)
+    table = read_tables(options.table)
+    if options.only:
+        table = table.columns(sorted(options.only))
+    require(models, table.models, options.models)
+    return table, models
+
+
+def read_artefact(options: argparse.Namespace) -> Artefact:
+    """Returns the artefact. Raises ArtefactError."""
+    return load_artefact(options.artefact, embedding.load(embedding.BUNDLED))
+
+
+def show_progress(stage: str, share: float) -> None:
+    """Shows how far a stage of a command is. Shows nothing if the standard error is not a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{stage}: {share:4.0%} ", end="", file=sys.stderr, flush=True)

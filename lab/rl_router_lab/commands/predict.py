@@ -1,0 +1,62 @@
+"""`rl-router lab predict`: writes what an artefact expects of each model for each prompt of a table.
+
+The output has one JSON object per prompt: `{"id", "quality": {MODEL: 0 to 1}, "preference": {MODEL: NUMBER}, "cost":
+{MODEL: USD}, "choice": {UNITS: MODEL}}`. The field `choice` contains the chosen model by the worth of a good answer, in
+units.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from rl_router_policy.value import STEPS
+
+from ..costs import real_costs
+from ..predictions import Predictions, predictions
+from ..table import Table
+from . import options as shared
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "predict", help="write the predictions for a table", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    shared.add_artefact(parser)
+    shared.add_table(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the predictions (JSONL)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes the predictions. Raises LabError or ArtefactError."""
+    artefact = shared.read_artefact(options)
+    table, models = shared.read_table(options)
+    expected = predictions(artefact.predictor, table, models)
+    unit = float(np.nanmean(real_costs(table, models)))
+    partial = options.out.with_name(f".{options.out.name}.partial")
+    partial.write_text("".join([f"{json.dumps(row)}\n" for row in _rows(table, expected, unit)]))
+    partial.rename(options.out)
+    print(f"{options.out}: predictions for {len(table.prompts):,} prompts")
+
+
+def _rows(table: Table, expected: Predictions, unit: float) -> list[dict[str, object]]:
+    chosen = {str(step): (expected.preferences - expected.costs / (step * unit)).argmax(axis=1) for step in STEPS}
+    return [
+        {
+            "id": prompt.id,
+            "quality": _by_model(table, expected.qualities[at]),
+            "preference": _by_model(table, expected.preferences[at]),
+            "cost": _by_model(table, expected.costs[at]),
+            "choice": {step: table.models[models[at]] for step, models in chosen.items()},
+        }
+        for at, prompt in enumerate(table.prompts)
+    ]
+
+
+def _by_model(table: Table, numbers: np.ndarray) -> dict[str, float]:
+    return {model: float(f"{number:.6g}") for model, number in zip(table.models, numbers, strict=True)}

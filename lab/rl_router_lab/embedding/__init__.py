@@ -1,0 +1,1 @@
+"""Makes the word embedding of the learned policy."""

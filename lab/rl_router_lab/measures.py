@@ -1,0 +1,125 @@
+"""Measures of a router on prompts that every model of the pool answered. docs/learning.md defines each measure.
+
+All functions take the scores and the costs of the models as arrays of the shape (prompts, models). Scores are between 0
+and 1. Costs are in US dollars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+WEIGHTS: Array = np.concatenate([[0.0], np.geomspace(1e-2, 1e6, 160)])
+"""The weights of the cost at which a router's curve is taken, per US dollar."""
+
+
+@dataclass(frozen=True)
+class Hull:
+    """The concave, non-decreasing upper hull of points. The attributes have one number per corner of the hull."""
+
+    costs: Array
+    qualities: Array
+
+    def at(self, cost: Array) -> Array:
+        """Returns the quality of the hull at each cost."""
+        return np.interp(cost, self.costs, self.qualities)
+
+    def cost_of(self, quality: float) -> float | None:
+        """Returns the lowest cost at which the hull has a quality, or None if the hull does not reach the quality."""
+        if quality > self.qualities[-1]:
+            return None
+        return float(np.interp(quality, self.qualities, self.costs))
+
+    def area(self, low: float, high: float) -> float:
+        """Returns the mean quality of the hull between two costs. The mean is exact, because the hull is linear between
+        its corners."""
+        inside = (self.costs > low) & (self.costs < high)
+        costs = np.concatenate([[low], self.costs[inside], [high]])
+        qualities = self.at(costs)
+        return float(np.sum(np.diff(costs) * (qualities[1:] + qualities[:-1]) / 2) / (high - low))
+
+
+def hull(costs: Array, qualities: Array) -> Hull:
+    """Returns the upper hull of the points."""
+    corners: list[tuple[float, float]] = []
+    for index in np.lexsort((-qualities, costs)):
+        point = (float(costs[index]), float(qualities[index]))
+        if corners and point[1] <= corners[-1][1]:
+            continue
+        while len(corners) > 1 and _is_below(corners[-1], corners[-2], point):
+            corners.pop()
+        corners.append(point)
+    return Hull(np.array([cost for cost, _ in corners]), np.array([quality for _, quality in corners]))
+
+
+def _is_below(middle: tuple[float, float], left: tuple[float, float], right: tuple[float, float]) -> bool:
+    """Returns whether the point `middle` lies on or below the line from `left` to `right`."""
+    return (middle[1] - left[1]) * (right[0] - left[0]) <= (right[1] - left[1]) * (middle[0] - left[0])
+
+
+def choices(preferences: Array, expected_costs: Array) -> NDArray[np.intp]:
+    """Returns the index of the chosen model for each weight and prompt: (weights, prompts).
+
+    If several models are equal, the first model is chosen. The models must be in the order of their names.
+    """
+    return np.stack([np.argmax(preferences - weight * expected_costs, axis=1) for weight in WEIGHTS])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The curve of a router beside the models as constants.
+
+    The attribute `match` is None if the router does not reach the best constant's quality.
+    """
+
+    aiq: float
+    constants_aiq: float
+    match: float | None
+    best_quality: float
+
+    @property
+    def gain(self) -> float:
+        """The AIQ of the router less the AIQ of the constants."""
+        return self.aiq - self.constants_aiq
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The answers that a router's choices give at each weight of the cost, beside all answers.
+
+    The shape of `chosen_scores` and `chosen_costs` is (weights, prompts). The shape of `scores` and `costs` is
+    (prompts, models).
+    """
+
+    chosen_scores: Array
+    chosen_costs: Array
+    scores: Array
+    costs: Array
+
+    def compare(self, counts: Array | None = None) -> Comparison:
+        """Compares the router with the models as constants.
+
+        The argument `counts` says how often each prompt counts (once if None).
+        """
+        shares = np.full(len(self.scores), 1 / len(self.scores)) if counts is None else counts / counts.sum()
+        router = hull(self.chosen_costs @ shares, self.chosen_scores @ shares)
+        constant_costs, constant_scores = shares @ self.costs, shares @ self.scores
+        low, high = float(constant_costs.min()), float(constant_costs.max())
+        best = min(range(len(constant_costs)), key=lambda model: (-constant_scores[model], constant_costs[model]))
+        reached = router.cost_of(float(constant_scores[best]))
+        return Comparison(
+            aiq=router.area(low, high),
+            constants_aiq=hull(constant_costs, constant_scores).area(low, high),
+            match=None if reached is None else reached / float(constant_costs[best]),
+            best_quality=float(constant_scores[best]),
+        )
+
+
+def routed(chosen: NDArray[np.intp], scores: Array, costs: Array) -> Routed:
+    """Returns the answers of a router's choices, which have the shape (weights, prompts)."""
+    prompts = np.arange(len(scores))
+    return Routed(scores[prompts, chosen], costs[prompts, chosen], scores, costs)

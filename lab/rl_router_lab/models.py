@@ -1,0 +1,63 @@
+"""The prices and profiles of the models in a table: the file of the option `--models`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rl_router_policy.profile import Profile
+from rl_router_policy.situation import Price
+
+from .errors import LabError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's price and profile."""
+
+    price: Price
+    profile: Profile
+
+
+Models = Mapping[str, Model]
+
+
+def read_models(file: Path) -> Models:
+    """Returns the models by name that a JSON file describes. Raises LabError.
+
+    The file has the form `{"models": {NAME: {"price": {"input": USD, "output": USD}, "parameters_billion": NUMBER,
+    "benchmarks": {NAME: SCORE}}}}`. Prices are per million tokens. Only the price is required.
+    """
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise LabError(f"{file}: cannot be read: {error}. Pass a JSON file with the prices of the models") from None
+    models = content.get("models") if isinstance(content, dict) else None
+    if not isinstance(models, dict):
+        raise LabError(f'{file}: has no object "models". Add {{"models": {{NAME: {{"price": …}}}}}}')
+    return {name: _model(file, name, fields) for name, fields in models.items()}
+
+
+def require(models: Models, names: Iterable[str], file: Path | None) -> None:
+    """Raises LabError if a model has no price."""
+    missing = sorted(set(names) - set(models))
+    if missing:
+        where = f"{file}" if file else "no file of prices (--models FILE)"
+        raise LabError(f"{where}: no price of the model `{missing[0]}` ({len(missing)} missing). Add the price")
+
+
+def _model(file: Path, name: str, fields: Any) -> Model:
+    price: Any = fields.get("price") if isinstance(fields, dict) else None
+    numbers = [price.get(kind) for kind in ("input", "output")] if isinstance(price, dict) else [None]
+    if not all(_is_price(number) for number in numbers):
+        raise LabError(f"{file}: the model `{name}` has no `price` with the numbers `input` and `output`. Add them")
+    size, benchmarks = fields.get("parameters_billion"), fields.get("benchmarks") or {}
+    input_, output = float(price["input"]), float(price["output"])
+    return Model(Price(input_, output), Profile(input_, output, size, benchmarks))
+
+
+def _is_price(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")

@@ -1,0 +1,54 @@
+"""Reads the rows of a file with outcomes: JSONL, CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from .errors import LabError
+
+
+def read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the number and the fields of each row. Raises LabError if the file cannot be read."""
+    try:
+        for number, row in _rows(file):
+            if not isinstance(row, dict):
+                raise LabError(f"{file}, row {number}: is no JSON object. Use one object per line")
+            yield number, row
+    except (OSError, ValueError, EOFError, csv.Error) as error:
+        raise LabError(f"{file}: cannot be read: {error}. Pass a file in JSONL, CSV or Parquet form") from None
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Any]]:
+    if file.suffix == ".parquet":
+        yield from enumerate(_parquet(file), 1)
+        return
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
+        if ".csv" in file.suffixes:
+            yield from enumerate(csv.DictReader(lines), 1)
+        else:
+            yield from _json_lines(lines)
+
+
+def _json_lines(lines: TextIO) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"row {number} is no JSON ({error})") from None
+
+
+def _parquet(file: Path) -> list[dict[str, Any]]:
+    try:
+        import polars
+    except ModuleNotFoundError:
+        raise LabError(f"{file}: Parquet needs the module polars. Run pip install 'rl-router[lab]'") from None
+    try:
+        return polars.read_parquet(file).to_dicts()
+    except polars.exceptions.PolarsError as error:
+        raise ValueError(error) from None

@@ -1,0 +1,150 @@
+"""A table of outcomes: how well each model answered each prompt.
+
+The tidy form has one JSON object per line: `{"id", "prompt" or "messages", "task"?, "family"?, "scores": {MODEL:
+0 to 1}, "output_tokens"?: {MODEL: NUMBER}, "cost"?: {MODEL: USD}}`. A file may be compressed with gzip (`.gz`) or be a
+Parquet file (`.parquet`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rl_router_policy.features import Context
+from rl_router_policy.text import normalised
+
+from .errors import LabError
+from .records import read_records
+
+Array = NDArray[np.float64]
+
+USUAL_TOKENS = {
+    "math": 350, "knowledge": 250, "code": 250, "logic": 350, "commonsense": 80, "factual": 30, "writing": 200,
+}  # fmt: skip
+"""The number of output tokens of a usual answer in each family of tasks, for tables without lengths."""
+_OTHER_TOKENS = 250
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt of a table. The attribute `text` is the last user message."""
+
+    id: str
+    text: str
+    context: Context
+    task: str
+    table: str
+
+    @property
+    def key(self) -> str:
+        """The hash of the normalised text. Prompts with the same hash are the same prompt."""
+        return hashlib.sha256(normalised(self.text).encode()).hexdigest()
+
+    @property
+    def input_tokens(self) -> float:
+        return (len(self.text) + self.context.characters) / _CHARACTERS_PER_TOKEN
+
+
+def prompt_of(id_: str, text: str, task: str, table: str) -> Prompt:
+    """Returns a prompt without earlier messages."""
+    return Prompt(id_, text, Context(), task, table)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The outcomes of models on prompts.
+
+    The attributes `scores`, `output_tokens` and `costs` have the shape (prompts, models). NaN stands for an unknown
+    number. Costs are in US dollars.
+    """
+
+    prompts: tuple[Prompt, ...]
+    models: tuple[str, ...]
+    scores: Array
+    output_tokens: Array
+    costs: Array
+
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Table:
+        """Returns a table with some of the prompts."""
+        positions = np.arange(len(self.prompts))[chosen]
+        prompts = tuple([self.prompts[position] for position in positions])
+        return Table(prompts, self.models, self.scores[chosen], self.output_tokens[chosen], self.costs[chosen])
+
+    def columns(self, models: Sequence[str]) -> Table:
+        """Returns a table with some of the models. Raises LabError if the table has no such model."""
+        unknown = sorted(set(models) - set(self.models))
+        if unknown:
+            raise LabError(f"the table has no model `{unknown[0]}`. Its models are {', '.join(self.models)}")
+        at = [self.models.index(model) for model in models]
+        return Table(self.prompts, tuple(models), self.scores[:, at], self.output_tokens[:, at], self.costs[:, at])
+
+    def complete(self) -> Table:
+        """Returns the prompts that every model answered."""
+        return self.rows(np.where(~np.isnan(self.scores).any(axis=1))[0])
+
+
+def read_tables(files: Iterable[Path]) -> Table:
+    """Returns one table with the prompts of several files, in the tidy form. Raises LabError."""
+    rows = [(file, number, row) for file in files for number, row in read_records(file)]
+    if not rows:
+        raise LabError("the tables contain no prompt. Pass at least one table with --table")
+    prompts = [_prompt(*row) for row in rows]
+    _check_ids(rows, prompts)
+    scores = [_numbers(*row, "scores", 1.0) for row in rows]
+    models = tuple(sorted({model for row in scores for model in row}))
+    tokens = [_tokens(*row, models) for row in rows]
+    costs = [_numbers(*row, "cost", float("inf")) for row in rows]
+    return Table(tuple(prompts), models, *[_matrix(values, models) for values in (scores, tokens, costs)])
+
+
+def _prompt(file: Path, number: int, row: dict[str, Any]) -> Prompt:
+    if not isinstance(row.get("id"), str) or not isinstance(row.get("scores"), dict):
+        raise LabError(f"{file}, row {number}: lacks `id` or `scores`. Run `rl-router lab import` on the file")
+    text, context = _conversation(file, number, row)
+    return Prompt(row["id"], text, context, str(row.get("task") or row.get("family") or ""), str(file))
+
+
+def _conversation(file: Path, number: int, row: dict[str, Any]) -> tuple[str, Context]:
+    if isinstance(row.get("prompt"), str):
+        return row["prompt"], Context()
+    messages = row.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise LabError(f"{file}, row {number}: has neither a `prompt` nor `messages`. Add one of them")
+    last = max((at for at, message in enumerate(messages) if message.get("role") == "user"), default=None)
+    if last is None:
+        raise LabError(f"{file}, row {number}: no message has the role `user`. Add the user's message")
+    others = [str(message.get("content") or "") for at, message in enumerate(messages) if at != last]
+    results = sum(message.get("role") in ("tool", "function") for message in messages)
+    context = Context(len(others), sum(map(len, others)), len(row.get("tools") or ()), results)
+    return str(messages[last].get("content") or ""), context
+
+
+def _check_ids(rows: Sequence[tuple[Path, int, Any]], prompts: Sequence[Prompt]) -> None:
+    texts: dict[str, str] = {}
+    for (file, number, _), prompt in zip(rows, prompts, strict=True):
+        if texts.setdefault(prompt.id, prompt.key) != prompt.key:
+            raise LabError(f"{file}, row {number}: the id `{prompt.id}` has two prompts. Give each prompt its own id")
+
+
+def _numbers(file: Path, number: int, row: dict[str, Any], field: str, highest: float) -> dict[str, float]:
+    values = {model: value for model, value in (row.get(field) or {}).items() if value is not None}
+    for model, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= highest:
+            limit = f"between 0 and {highest:g}" if highest < float("inf") else "of at least 0"
+            raise LabError(f"{file}, row {number}: `{field}` of `{model}` is {value!r}. Use a number {limit}")
+    return values
+
+
+def _tokens(file: Path, number: int, row: dict[str, Any], models: Sequence[str]) -> dict[str, float]:
+    usual = USUAL_TOKENS.get(str(row.get("family")), _OTHER_TOKENS)
+    return {**dict.fromkeys(models, float(usual)), **_numbers(file, number, row, "output_tokens", float("inf"))}
+
+
+def _matrix(rows: Sequence[dict[str, float]], models: Sequence[str]) -> Array:
+    return np.array([[row.get(model, np.nan) for model in models] for row in rows], np.float64)

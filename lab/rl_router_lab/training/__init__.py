@@ -1,0 +1,1 @@
+"""Trains a policy on a table of outcomes."""

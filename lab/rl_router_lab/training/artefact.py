@@ -1,0 +1,75 @@
+"""Writes a trained predictor as an artefact."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rl_router_policy.artefact import save_artefact
+from rl_router_policy.predictor import Predictor
+
+from ..models import Models
+from ..table import Table
+from .fit import Fitted
+
+_LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "safetensors", "tokenizers")
+
+
+def write_artefact(
+    folder: Path, fitted: Fitted, table: Table, models: Models, *, seed: int, files: Sequence[Path]
+) -> None:
+    """Writes an artefact into a new folder. Raises OSError if the folder exists or cannot be written."""
+    predictor = fitted.predictor
+    manifest = {
+        "seed": seed,
+        "made_with": {name: version(name) for name in _LIBRARIES},
+        "tables": [_source(file, table) for file in files],
+        "embedding": predictor.embedding.hash,
+        "preference": "gradient" if predictor.gradient else "outcomes",
+        "neighbours": {"count": predictor.memory.count, "weight": predictor.memory.weight},
+        "mean_utility": fitted.stages,
+        "targets": [_target(table, models, at) for at in range(len(table.models))],
+        "trained_on": sorted({prompt.key[:16] for prompt in table.prompts}),
+    }
+    memory: dict[str, np.ndarray] = {
+        "keys": predictor.memory.keys.astype(np.float16),
+        "scores": predictor.memory.scores,
+    }
+    save_artefact(folder, manifest, {**_tensors(predictor), **_means(fitted)}, memory)
+
+
+def _tensors(predictor: Predictor) -> dict[str, np.ndarray]:
+    heads = {"outcomes": predictor.outcomes, "gradient": predictor.gradient}
+    tensors = {**predictor.scaler.tensors(), **predictor.lengths.tensors()}
+    for name, head in heads.items():
+        if head is not None:
+            tensors |= head.network.tensors(name) | head.targets.tensors(name)
+    return tensors
+
+
+def _means(fitted: Fitted) -> dict[str, np.ndarray]:
+    return {"mean_qualities": fitted.mean_qualities, "mean_items": fitted.mean_items}
+
+
+def _source(file: Path, table: Table) -> dict[str, Any]:
+    rows = sum(prompt.table == str(file) for prompt in table.prompts)
+    return {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "prompts": rows}
+
+
+def _target(table: Table, models: Models, at: int) -> Mapping[str, Any]:
+    profile, scores = models[table.models[at]].profile, table.scores[:, at]
+    return {
+        "name": table.models[at],
+        "prompts": int((~np.isnan(scores)).sum()),
+        "mean_score": round(float(np.nanmean(scores)), 4),
+        "profile": {
+            "input_price": profile.input_price,
+            "output_price": profile.output_price,
+            "parameters": profile.parameters,
+            "benchmarks": dict(profile.benchmarks),
+        },
+    }

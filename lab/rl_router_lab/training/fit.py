@@ -1,0 +1,210 @@
+"""Trains all parts of an artefact on a table: the networks, the lengths and the memory.
+
+The table is split into five parts by the text of the prompts. Each member of the networks is trained on four parts and
+stopped by the fifth part. So each prompt has a prediction of a member that was not trained on the prompt. These
+predictions decide which stage and how much of the memory the policy uses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from rl_router_policy import inputs
+from rl_router_policy.embedding import Embedding
+from rl_router_policy.inputs import Raw, Scaler
+from rl_router_policy.lengths import Lengths
+from rl_router_policy.memory import Memory, stored_scores
+from rl_router_policy.network import Network
+from rl_router_policy.predictor import Head, Predictor
+from rl_router_policy.targets import Targets
+
+from ..costs import costs_of, real_costs
+from ..models import Models
+from ..table import Table
+from . import gradient, outcomes
+from .gradient import Costs
+from .item_network import Weights, logits, vectors
+from .lengths import fit_lengths
+from .outcomes import Examples
+
+MEMBERS = 5
+_NEIGHBOURS = 40
+_WEIGHTS = (0.0, 0.2, 0.4)
+"""The shares of the memory in a preference that are tried."""
+_MEMORY_LIMIT = 10_000
+"""The number of prompts that an artefact's memory contains at most."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained predictor, with the numbers that an artefact stores beside it.
+
+    The attribute `held_out` contains the preference of each prompt and target that members predicted without training
+    on the prompt, and `stages` the mean utility of each choice of a stage and of a share of the memory.
+    """
+
+    predictor: Predictor
+    mean_qualities: np.ndarray
+    mean_items: np.ndarray
+    held_out: np.ndarray
+    stages: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The table in the form that the stages read."""
+
+    examples: Examples
+    costs: Costs
+    keys: np.ndarray
+    parts: np.ndarray
+    scaler: Scaler
+    lengths: Lengths
+
+
+def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress: Progress) -> Fitted:
+    """Returns the predictor that is trained on all prompts of the table. The same seed gives the same predictor."""
+    data = _data(table, models, embedding, seed)
+    members = range(MEMBERS)
+    first = [
+        outcomes.train(data.examples, data.parts == m, seed * 100 + m, _part(progress, "outcomes", m)) for m in members
+    ]
+    second = [
+        gradient.train(
+            data.examples, data.costs, first[m], data.parts == m, seed * 100 + m, _part(progress, "gradient", m)
+        )
+        for m in members
+    ]
+    held_out = {name: _held_out(data, weights) for name, weights in (("outcomes", first), ("gradient", second))}
+    stages, best, weight, blended = _best_stage(data, held_out)
+    heads = [_head(table, data, weights) for weights in (first, second)]
+    predictor = Predictor(
+        embedding, data.scaler, heads[0], heads[1] if best == "gradient" else None, data.lengths, _memory(data, weight)
+    )
+    qualities = np.mean([_chances(weights, data.examples) for weights in first], axis=0).mean(axis=0)
+    items = _mean_items(heads[0].network, data.examples.inputs)
+    return Fitted(predictor, qualities.astype(np.float32), items, blended, stages)
+
+
+def raw_inputs(table: Table, embedding: Embedding) -> Raw:
+    """Returns the raw inputs of the prompts of a table, in rows."""
+    rows = [inputs.read(prompt.text, prompt.context, embedding) for prompt in table.prompts]
+    return Raw(np.stack([row.embedding for row in rows]), np.stack([row.features for row in rows]))
+
+
+def _data(table: Table, models: Models, embedding: Embedding, seed: int) -> _Data:
+    raw = raw_inputs(table, embedding)
+    scaler = inputs.fitted(raw)
+    vectors_, features = scaler.standardised(raw)
+    profiles = np.stack([models[name].profile.vector() for name in table.models])
+    _, tables = np.unique([prompt.table for prompt in table.prompts], return_inverse=True)
+    lengths = fit_lengths(features, table.output_tokens)
+    every = np.arange(len(table.models))
+    tokens = np.stack([lengths.output_tokens(row, every) for row in features])
+    scores = table.scores.astype(np.float32)
+    real, expected = real_costs(table, models), costs_of(table, models, tokens)
+    units = np.array([np.nanmean(real[tables == number]) for number in range(tables.max() + 1)])[tables][:, None]
+    examples = Examples(inputs.network_inputs(vectors_, features), scores, profiles, tables)
+    costs = Costs((real / units).astype(np.float32), (expected / units).astype(np.float32))
+    parts = np.array([_part_of(prompt.key, seed) for prompt in table.prompts])
+    return _Data(examples, costs, inputs.memory_key(vectors_, features), parts, scaler, lengths)
+
+
+def _part_of(key: str, seed: int) -> int:
+    return int(hashlib.sha256(f"{seed}/{key}".encode()).hexdigest(), 16) % MEMBERS
+
+
+def _part(progress: Progress, stage: str, member: int) -> Callable[[float], None]:
+    return lambda share: progress(stage, (member + share) / MEMBERS)
+
+
+def _chances(weights: Weights, examples: Examples) -> np.ndarray:
+    inputs_, _, profiles = examples.arrays()
+    chances: np.ndarray = 1 / (1 + np.exp(-np.asarray(logits(weights, inputs_, profiles))))
+    return chances
+
+
+def _held_out(data: _Data, members: Sequence[Weights]) -> np.ndarray:
+    chances = np.empty(data.examples.scores.shape, np.float32)
+    for member, weights in enumerate(members):
+        part = data.parts == member
+        chances[part] = _chances(weights, data.examples)[part]
+    return chances
+
+
+def _best_stage(data: _Data, held_out: dict[str, np.ndarray]) -> tuple[dict[str, float], str, float, np.ndarray]:
+    """Returns the mean utility of each option, and the best option: its stage, share of the memory and preferences."""
+    values: dict[tuple[str, float], tuple[float, np.ndarray]] = {}
+    for stage, chances in held_out.items():
+        neighbours = _neighbour_means(data, chances)
+        for weight in _WEIGHTS:
+            blended = chances + weight * (neighbours - chances)
+            values[stage, weight] = (utility(blended, data.examples, data.costs), blended)
+    stage, weight = max(values, key=lambda option: values[option][0])
+    report = {f"{name}, memory {share:g}": round(value, 5) for (name, share), (value, _) in values.items()}
+    return report, stage, weight, values[stage, weight][1]
+
+
+def utility(preferences: np.ndarray, examples: Examples, costs: Costs) -> float:
+    """Returns the mean utility of the best preference, over weights of the cost and over tables."""
+    totals = []
+    for table in np.unique(examples.tables):
+        rows = np.where(examples.tables == table)[0]
+        known, at = ~np.isnan(examples.scores[rows]), np.arange(len(rows))
+        for price in (0.0, *gradient.PRICES):
+            ranked = np.where(known, preferences[rows] - price * costs.expected[rows], -np.inf)
+            chosen = ranked.argmax(axis=1)
+            totals.append((examples.scores[rows][at, chosen] - price * costs.real[rows][at, chosen]).mean())
+    return float(np.mean(totals))
+
+
+def _neighbour_means(data: _Data, chances: np.ndarray) -> np.ndarray:
+    """Returns what the memory would answer for each prompt if the memory did not contain the prompt's part."""
+    means = np.empty_like(chances)
+    every = np.arange(chances.shape[1])
+    for part in range(MEMBERS):
+        inside = data.parts == part
+        memory = Memory(data.keys[~inside], stored_scores(data.examples.scores[~inside]), _NEIGHBOURS, 1.0)
+        means[inside] = [
+            memory.blended(key, every, row) for key, row in zip(data.keys[inside], chances[inside], strict=True)
+        ]
+    return means
+
+
+def _head(table: Table, data: _Data, members: Sequence[Weights]) -> Head:
+    arrays = [{name: np.asarray(value) for name, value in weights.items()} for weights in members]
+    profiles = jnp.asarray(data.examples.profiles)
+    network = Network(*[np.stack([each[name] for each in arrays]) for name in ("hidden", "bias", "item")])
+    own = np.stack([each["own"] for each in arrays], axis=1)
+    targets = Targets(
+        table.models,
+        np.stack([np.asarray(vectors(weights, profiles)) for weights in members], axis=1),
+        np.stack([each["profile"] for each in arrays]) + _offset(own.mean(axis=0), data.examples.profiles.shape[1]),
+        own.std(axis=0),
+    )
+    return Head(network, targets)
+
+
+def _offset(mean: np.ndarray, size: int) -> np.ndarray:
+    """Returns the mean of the targets' own vectors as a part of the profile's weights: in the row of the constant."""
+    offset = np.zeros((len(mean), size, mean.shape[1]), np.float32)
+    offset[:, 0] = mean
+    return offset
+
+
+def _memory(data: _Data, weight: float) -> Memory:
+    kept = np.arange(len(data.keys))
+    if len(kept) > _MEMORY_LIMIT:
+        kept = np.sort(np.random.default_rng(0).choice(kept, _MEMORY_LIMIT, replace=False))
+    return Memory(data.keys[kept], stored_scores(data.examples.scores[kept]), _NEIGHBOURS, weight)
+
+
+def _mean_items(network: Network, rows: np.ndarray) -> np.ndarray:
+    means: np.ndarray = np.mean([network.items(row) for row in rows], axis=0).astype(np.float32)
+    return means

@@ -1,0 +1,148 @@
+"""The commands of the lab, from outcomes to predictions, and what they say about wrong input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rl_router_lab.__main__ import main
+
+from fakes.outcomes.files import write_models, write_table
+from fakes.outcomes.world import world
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two tables, the models, and an artefact that was trained on the first table."""
+    folder = tmp_path_factory.mktemp("lab")
+    write_models(folder / "models.json")
+    write_table(folder / "table.jsonl", world(400, 1).table)
+    write_table(folder / "more.jsonl.gz", world(200, 2).table)
+    assert run(folder, "train", "--table", "table.jsonl", "--out", "policy", "--seed", "3") == 0
+    return folder
+
+
+def run(folder: Path, command: str, *arguments: str) -> int:
+    """Runs a command with the models of a folder. Arguments that name files are relative to the folder."""
+    files = {"--table", "--out", "--artefact", "--json", "--models"}
+    paths = [
+        str(folder / value) if option in files else value
+        for option, value in zip(["", *arguments], arguments, strict=False)
+    ]
+    models = ["--models", str(folder / "models.json")] if "--models" not in arguments else []
+    return main([command, *paths, *models])
+
+
+def test_an_artefact_is_evaluated_on_prompts_that_it_was_not_trained_on(folder: Path) -> None:
+    tables = ("--table", "table.jsonl", "--table", "more.jsonl.gz")
+    assert run(folder, "evaluate", "--artefact", "policy", *tables, "--json", "figures.json") == 0
+    figures = json.loads((folder / "figures.json").read_text())
+    assert figures["trained_prompts_left_out"] >= 400
+    gain, low, high = figures["aiq_gain"]
+    assert 0 < low <= gain <= high
+    assert figures["baselines"]["oracle"]["aiq_gain"] > gain > figures["baselines"]["random"]["aiq_gain"]
+    assert set(figures["tasks"]) <= {"algebra", "code", "history", "cooking", "law"}
+
+
+def test_an_artefact_is_not_evaluated_on_its_own_training_prompts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "evaluate", "--artefact", "policy", "--table", "table.jsonl") == 1
+    assert "not trained on" in capsys.readouterr().err
+
+
+def test_predictions_have_one_line_per_prompt(folder: Path) -> None:
+    assert run(folder, "predict", "--artefact", "policy", "--table", "more.jsonl.gz", "--out", "out.jsonl") == 0
+    lines = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert len(lines) == 200
+    models = {"coder", "large", "mathematician", "scholar", "small"}
+    for line in lines:
+        assert set(line["quality"]) == set(line["preference"]) == set(line["cost"]) == models
+        assert list(line["choice"]) == ["1", "2", "5", "10", "20", "50", "100"]
+        assert set(line["choice"].values()) <= models
+
+
+def test_an_artefact_is_never_written_over_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "train", "--table", "table.jsonl", "--out", "policy") == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+ROW: dict[str, Any] = {"id": "1", "prompt": "hi", "scores": {"small": 1}}
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"id": "1", "scores": {}}], "row 1: has neither a `prompt` nor `messages`"),
+        ([{"prompt": "hi", "scores": {}}], "row 1: lacks `id` or `scores`"),
+        ([{**ROW, "scores": {"small": 1.5}}], "row 1: `scores` of `small` is 1.5. Use a number between 0 and 1"),
+        ([{**ROW, "scores": {"small": True}}], "`scores` of `small` is True"),
+        ([{**ROW, "cost": {"small": -1}}], "`cost` of `small` is -1. Use a number of at least 0"),
+        ([ROW, {**ROW, "prompt": "ho"}], "row 2: the id `1` has two prompts"),
+        ([{**ROW, "scores": {"unknown": 1}}], "no price of the model `unknown`"),
+        ([{"id": "1", "messages": [{"role": "system", "content": "x"}], "scores": {}}], "no message has the role"),
+        ([[1]], "row 1: is no JSON object"),
+        ([ROW], "have 1 prompts. Training needs at least 100"),
+        ([], "the tables contain no prompt"),
+    ],
+)
+def test_a_wrong_table_is_one_line_that_names_the_row(
+    folder: Path, rows: list[Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "wrong.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(folder, "train", "--table", "wrong.jsonl", "--out", "nothing") == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (folder / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "cannot be read"),
+        ("{}", 'has no object "models"'),
+        ('{"models": {"small": {}}}', "the model `small` has no `price`"),
+        ('{"models": {"small": {"price": {"input": -1, "output": 1}}}}', "the model `small` has no `price`"),
+    ],
+)
+def test_a_wrong_file_of_models_is_one_line(
+    folder: Path, content: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "wrong.json").write_text(content)
+    assert run(folder, "train", "--table", "table.jsonl", "--out", "nothing", "--models", "wrong.json") == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["answers.csv", "answers.jsonl", "answers.parquet"])
+def test_answers_are_imported_into_the_tidy_form(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"id": "1", "question": "hi", "model": "a", "score": 1, "cost": 0.1},
+        {"id": "1", "question": "hi", "model": "b", "score": 0.5, "cost": 0.2},
+        {"id": "2", "question": "ho", "model": "a", "score": 2, "cost": 0.2},
+        {"id": "3", "question": "", "model": "a", "score": 1, "cost": 0.2},
+    ]
+    _write(tmp_path / name, rows)
+    out = tmp_path / "table.jsonl"
+    assert main(["import", str(tmp_path / name), "--column", "prompt=question", "--out", str(out)]) == 0
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        {"id": "1", "prompt": "hi", "scores": {"a": 1.0, "b": 0.5}, "cost": {"a": 0.1, "b": 0.2}}
+    ]
+    printed = capsys.readouterr().out
+    assert "left out: 1 rows with a `score`" in printed
+    assert "left out: 1 rows without `prompt`" in printed
+
+
+def _write(file: Path, rows: list[dict[str, Any]]) -> None:
+    if file.suffix == ".parquet":
+        import polars
+
+        polars.DataFrame(rows, strict=False).write_parquet(file)
+    elif file.suffix == ".csv":
+        names = list(rows[0])
+        lines = [",".join(names), *[",".join(str(row[name]) for name in names) for row in rows]]
+        file.write_text("\n".join(lines) + "\n")
+    else:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,42 @@
+"""What training learns, in a world whose best policy is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rl_router_lab.predictions import predictions
+from rl_router_lab.training.fit import Fitted, fit
+from rl_router_policy import embedding
+
+from fakes.outcomes.world import MODELS, World, world
+
+EMBEDDING = embedding.load(embedding.BUNDLED)
+VALUE = 0.02
+"""The worth of a good answer in US dollars: about ten calls of the mean price."""
+
+
+def trained(on: World, seed: int) -> Fitted:
+    return fit(on.table, MODELS, EMBEDDING, seed, lambda *_: None)
+
+
+def regret(fitted: Fitted, on: World) -> float:
+    """Returns the regret of a trained policy on a world."""
+    expected = predictions(fitted.predictor, on.table, MODELS)
+    return on.regret((expected.preferences - expected.costs / VALUE).argmax(axis=1), VALUE)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_on_new_prompts_the_regret_is_at_most_a_third_of_the_best_constants(seed: int) -> None:
+    new = world(600, seed + 100)
+    assert regret(trained(world(1_500, seed), seed), new) <= new.constant_regret(VALUE) / 3
+
+
+def test_from_shuffled_scores_nothing_is_learned() -> None:
+    new = world(600, 101)
+    assert regret(trained(world(1_500, 1, shuffled=True), 1), new) > new.constant_regret(VALUE) / 3
+
+
+def test_the_same_seed_trains_the_same_policy() -> None:
+    on = world(400, 7)
+    first, second = [predictions(trained(on, 5).predictor, on.table, MODELS).preferences for _ in range(2)]
+    assert np.array_equal(first, second)

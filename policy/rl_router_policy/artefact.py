@@ -1,0 +1,143 @@
+"""An artefact: a folder with everything that a trained policy needs, except the word embedding.
+
+The file `manifest.json` names the other files with their hashes. The folder contains no pickled objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from .embedding import Embedding
+from .errors import ArtefactError
+from .inputs import scaler_from
+from .lengths import lengths_from
+from .memory import Memory
+from .network import Array, network_from, probabilities
+from .predictor import Head, Prediction, Predictor
+from .profile import Profile
+from .targets import Targets, targets_from
+
+FORMAT = 1
+MANIFEST, POLICY, MEMORY = "manifest.json", "policy.safetensors", "memory.safetensors"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An artefact in memory.
+
+    The attribute `hash` is the SHA-256 of the manifest, which contains the hashes of the other files. The attribute
+    `mean_qualities` contains the mean quality of each trained target over all training prompts, and `mean_items` the
+    mean vectors of these prompts.
+    """
+
+    hash: str
+    manifest: Mapping[str, Any]
+    predictor: Predictor
+    mean_qualities: Array
+    mean_items: Array
+
+    @property
+    def targets(self) -> Targets:
+        return self.predictor.outcomes.targets
+
+    def mean(self, name: str, profile: Profile) -> Prediction:
+        """Returns the mean prediction for a target over all kinds of prompts."""
+        position = self.targets.position(name)
+        if position >= 0:
+            quality = float(self.mean_qualities[position])
+        else:
+            quality = float(probabilities(self.mean_items, self.targets.expected(profile)[None])[0])
+        lengths = self.predictor.lengths
+        features = np.zeros(len(lengths.weights) - 1, np.float32)
+        tokens = float(lengths.output_tokens(features, np.array([position]))[0])
+        return Prediction(quality, quality, tokens)
+
+
+def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
+    """Returns the artefact in a folder. Raises ArtefactError if a file is missing, damaged or of another format."""
+    try:
+        content = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(content)
+        _check(folder, manifest, embedding)
+        policy, memory = [load(_checked(folder, manifest, name)) for name in (POLICY, MEMORY)]
+        return _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
+    except OSError as error:
+        raise ArtefactError(f"{folder}: the artefact cannot be read: {error}. Copy the whole folder again") from None
+    except KeyError as error:
+        raise ArtefactError(f"{folder}: the artefact has no {error}. Train the artefact again") from None
+    except (ValueError, SafetensorError) as error:
+        raise ArtefactError(f"{folder}: the artefact is damaged: {error}. Copy the whole folder again") from None
+
+
+def save_artefact(
+    folder: Path, manifest: Mapping[str, Any], policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]
+) -> None:
+    """Writes an artefact into a new folder. The folder appears only when it is complete.
+
+    Raises OSError if the folder exists already or cannot be written.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    partial.mkdir(parents=True)
+    files = {POLICY: save(dict(policy)), MEMORY: save(dict(memory))}
+    for name, content in files.items():
+        (partial / name).write_bytes(content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    text = json.dumps({"format": FORMAT, **manifest, "files": hashes}, indent=1, ensure_ascii=False)
+    (partial / MANIFEST).write_text(text + "\n")
+    partial.rename(folder)
+
+
+def _check(folder: Path, manifest: object, embedding: Embedding) -> None:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise ArtefactError(f"{folder}: the artefact has the format {found}, not {FORMAT}. Train the artefact again")
+    if manifest.get("embedding") != embedding.hash:
+        raise ArtefactError(f"{folder}: the artefact was trained with another word embedding. Train the artefact again")
+
+
+def _checked(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
+    content = (folder / name).read_bytes()
+    actual, expected = hashlib.sha256(content).hexdigest(), manifest["files"][name]
+    if actual != expected:
+        raise ArtefactError(f"{folder / name}: the SHA-256 is {actual}, not {expected}. Copy the whole folder again")
+    return content
+
+
+def _artefact(
+    digest: str,
+    manifest: Mapping[str, Any],
+    policy: Mapping[str, Array],
+    memory: Mapping[str, np.ndarray],
+    embedding: Embedding,
+) -> Artefact:
+    names = [target["name"] for target in manifest["targets"]]
+    _check_sizes(len(names), policy, memory)
+    targets = targets_from(policy, names, "outcomes")
+    gradient = "gradient.hidden" in policy
+    predictor = Predictor(
+        embedding=embedding,
+        scaler=scaler_from(policy),
+        outcomes=Head(network_from(policy, "outcomes"), targets),
+        gradient=Head(network_from(policy, "gradient"), targets_from(policy, names, "gradient")) if gradient else None,
+        lengths=lengths_from(policy),
+        memory=Memory(memory["keys"].astype(np.float32), memory["scores"], **manifest["neighbours"]),
+    )
+    return Artefact(digest, manifest, predictor, policy["mean_qualities"], policy["mean_items"])
+
+
+def _check_sizes(targets: int, policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError if a tensor has another number of targets than the manifest."""
+    sizes = {name: len(policy[name]) for name in ("outcomes.vectors", "lengths.factors", "mean_qualities")}
+    sizes["scores"] = memory["scores"].shape[1]
+    wrong = next((name for name, size in sizes.items() if size != targets), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong} has {sizes[wrong]} targets, and the manifest has {targets}")

@@ -1,0 +1,34 @@
+"""The constants: policies that call one target for all requests. A constant serves until a policy is proven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .artefact import Artefact
+from .costs import expected_cost
+from .profile import Profiles
+from .situation import Candidate, Situation, profile_of
+from .value import INPUT_TOKENS
+
+
+def best_constant(
+    artefact: Artefact, situation: Situation, candidates: Sequence[Candidate], catalogue: Profiles
+) -> Candidate:
+    """Returns the candidate that is called for every request while the policy is not proven.
+
+    The candidate is the first of the situation's ranking. If the ranking names no candidate, the candidate has the
+    highest mean utility: by the outcomes that the artefact was trained on, or by the profile of an unknown target.
+    """
+    by_name = {candidate.target: candidate for candidate in reversed(candidates)}
+    named = next((by_name[name] for name in situation.ranking if name in by_name), None)
+    if named is not None:
+        return named
+    in_order = sorted(candidates, key=lambda candidate: candidate.target)
+    return max(in_order, key=lambda candidate: mean_utility(artefact, situation.value, candidate, catalogue))
+
+
+def mean_utility(artefact: Artefact, value: float | None, candidate: Candidate, catalogue: Profiles) -> float:
+    """Returns the mean utility of a candidate over all kinds of prompts, for a call with 1,000 input tokens."""
+    mean = artefact.mean(candidate.target, profile_of(candidate, catalogue))
+    cost = expected_cost(candidate, INPUT_TOKENS, mean.output_tokens)
+    return mean.quality - (cost or 0.0) / value if value else mean.quality

@@ -1,0 +1,17 @@
+"""The expected cost of a call to a candidate."""
+
+from __future__ import annotations
+
+from .situation import Candidate
+
+
+def expected_cost(candidate: Candidate, input_tokens: float, output_tokens: float) -> float | None:
+    """Returns the expected cost of a call in US dollars, or None if the candidate's price is unknown.
+
+    If the candidate names the cost of the input, this cost counts instead of the number of input tokens.
+    """
+    price = candidate.price
+    if price is None:
+        return None
+    input_cost = input_tokens * price.input / 1e6 if candidate.cost is None else candidate.cost
+    return input_cost + output_tokens * price.output / 1e6

@@ -1,0 +1,68 @@
+"""Decides which candidate to call for a situation, or which answer to select."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .artefact import Artefact
+from .constants import best_constant
+from .costs import expected_cost
+from .predictor import Prediction
+from .profile import Profiles
+from .situation import Candidate, Choice, Estimate, Situation, profile_of
+
+
+@dataclass(frozen=True)
+class _Option:
+    """A candidate with its estimate. The attribute `utility` is what the policy maximises."""
+
+    candidate: Candidate
+    estimate: Estimate
+    utility: float
+
+
+def decide(artefact: Artefact, situation: Situation, catalogue: Profiles = lambda _: None) -> Choice:
+    """Returns the policy's choice.
+
+    A completed answer is selected. Otherwise, the choice is a candidate whose call did not fail. The choice has neither
+    a function nor a call id if no such candidate exists. The function `catalogue` returns the profile of a target that
+    the situation does not describe.
+    """
+    answered = [call for call in situation.calls if call.status == "ok"]
+    if answered:
+        return Choice(artefact.hash, "the call returned an answer", select=answered[-1].call_id)
+    failed = {call.tool for call in situation.calls}
+    left = [candidate for candidate in situation.candidates if candidate.tool not in failed]
+    if not left:
+        return Choice(artefact.hash, "every candidate's call failed, or no candidate exists")
+    options = _options(artefact, situation, left, catalogue)
+    best = max(sorted(options, key=lambda option: option.candidate.target), key=lambda option: option.utility)
+    estimates = tuple([option.estimate for option in options])
+    if situation.guard == "unproven":
+        constant = best_constant(artefact, situation, left, catalogue)
+        reason = f"the policy is not proven to be better than one fixed target, so `{constant.target}` serves"
+        challenger = best.candidate.tool
+        return Choice(artefact.hash, reason, tool=constant.tool, challenger=challenger, candidates=estimates)
+    return Choice(artefact.hash, _reason(best, len(options)), tool=best.candidate.tool, candidates=estimates)
+
+
+def _options(artefact: Artefact, situation: Situation, left: Sequence[Candidate], catalogue: Profiles) -> list[_Option]:
+    known = [(candidate.target, profile_of(candidate, catalogue)) for candidate in left]
+    predictions = artefact.predictor.predict(situation.text, situation.context, known)
+    return [_option(situation, *pair) for pair in zip(left, predictions, strict=True)]
+
+
+def _option(situation: Situation, candidate: Candidate, prediction: Prediction) -> _Option:
+    cost = expected_cost(candidate, situation.input_tokens, prediction.output_tokens)
+    estimate = Estimate(candidate.tool, prediction.quality, prediction.preference, cost)
+    if situation.value is None:
+        return _Option(candidate, estimate, prediction.preference)
+    time = (candidate.latency or 0.0) * situation.second_price
+    return _Option(candidate, estimate, prediction.preference - ((cost or 0.0) + time) / situation.value)
+
+
+def _reason(best: _Option, count: int) -> str:
+    estimate = best.estimate
+    cost = "an unknown cost" if estimate.cost is None else f"{estimate.cost:.2g} USD"
+    return f"the best of {count} candidates: predicted quality {estimate.quality:.2f} for {cost}"

@@ -1,0 +1,83 @@
+"""The features of a prompt: numbers that describe the form of the text and of the conversation before the text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import log1p
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r"\d+")
+_OPTION = re.compile(r"(?m)^\s*\(?[A-J][.):]")
+_CODE = re.compile(r"\b(?:def|return|class|import|assert|function|print)\b")
+
+TEXT_NAMES = (
+    "characters", "words", "word_length", "lines", "digits", "capitals", "operators", "brackets", "formulas",
+    "questions", "options", "other_scripts", "numbers", "code_words",
+)  # fmt: skip
+
+CONTEXT_NAMES = ("earlier_messages", "earlier_characters", "tools", "tool_results")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a conversation contains besides the last user message.
+
+    The attributes are the number of other messages, the number of their characters, the number of tools that the model
+    may call, and the number of tool results.
+    """
+
+    messages: int = 0
+    characters: int = 0
+    tools: int = 0
+    tool_results: int = 0
+
+
+NO_CONTEXT = Context()
+"""The context of a conversation that contains only one user message."""
+
+
+def of_context(context: Context) -> NDArray[np.float32]:
+    """Returns the logarithms of the numbers in a context, in the order of `CONTEXT_NAMES`."""
+    numbers = (context.messages, context.characters, context.tools, context.tool_results)
+    return np.log1p(np.array(numbers, np.float32))
+
+
+def of_text(text: str) -> NDArray[np.float32]:
+    """Returns the 14 features of a text, in the order of `TEXT_NAMES`.
+
+    Counts are logarithms. The features `digits` and `capitals` are shares of the characters.
+    """
+    size = max(len(text), 1)
+    words = _WORD.findall(text)
+    ascii_ = text.encode("ascii", "ignore")
+    return np.array(
+        [
+            log1p(size),
+            log1p(len(words)),
+            sum(map(len, words)) / max(len(words), 1) / 10,
+            log1p(text.count("\n") + 1),
+            5 * _share(ascii_, b"0123456789", size),
+            5 * _share(ascii_, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", size),
+            log1p(_count(ascii_, b"=+*/^<>")),
+            log1p(_count(ascii_, b"{}[];`")),
+            log1p(_count(ascii_, b"\\$")),
+            log1p(text.count("?")),
+            log1p(len(_OPTION.findall(text))),
+            log1p(len(text) - len(ascii_)),
+            log1p(len(_NUMBER.findall(text))),
+            log1p(len(_CODE.findall(text))),
+        ],
+        np.float32,
+    )
+
+
+def _count(text: bytes, characters: bytes) -> int:
+    return len(text) - len(text.translate(None, characters))
+
+
+def _share(text: bytes, characters: bytes, size: int) -> float:
+    return _count(text, characters) / size

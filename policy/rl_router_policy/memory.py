@@ -1,0 +1,49 @@
+"""The memory: prompts with known scores, among which the nearest neighbours of a new prompt are found."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .network import Array
+
+UNKNOWN = 255
+"""The stored score of a target that did not answer a prompt."""
+_FULL = 200
+"""The stored score of a perfect answer. Other scores are stored in steps of 1/200."""
+_PRIOR = 5.0
+"""The number of neighbours with a known score that count as much as the network's prediction."""
+
+
+class Memory:
+    """Prompts with the scores of the targets.
+
+    The attribute `keys` has the shape (prompts, dimensions), and the attribute `scores` the shape (prompts, targets).
+    The attribute `count` is the number of neighbours, and the attribute `weight` is the share of the neighbours' mean
+    score in a preference.
+    """
+
+    def __init__(self, keys: Array, scores: NDArray[np.uint8], count: int, weight: float) -> None:
+        self.keys, self.scores, self.count, self.weight = keys, scores, count, weight
+        self._squares = np.square(keys).sum(axis=1)
+
+    def blended(self, key: Array, targets: NDArray[np.intp], predicted: Array) -> Array:
+        """Returns the predictions for targets, blended with the mean scores of the nearest neighbours of a prompt.
+
+        The argument `targets` contains the column of each target in the attribute `scores`, or -1 if the memory does
+        not know the target. The prediction for such a target does not change.
+        """
+        if not self.weight or len(self.keys) < self.count:
+            return predicted
+        near = np.argpartition(self._squares - 2 * (self.keys @ key), self.count - 1)[: self.count]
+        stored = self.scores[near][:, targets]
+        known = (stored != UNKNOWN) & (targets >= 0)
+        totals = np.where(known, stored, 0).sum(axis=0, dtype=np.float32) / np.float32(_FULL)
+        means = (totals + np.float32(_PRIOR) * predicted) / (known.sum(axis=0) + np.float32(_PRIOR))
+        blended: Array = (predicted + np.float32(self.weight) * (means - predicted)).astype(np.float32)
+        return blended
+
+
+def stored_scores(scores: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Returns scores between 0 and 1 in the form that the memory stores. NaN stands for an unknown score."""
+    return np.where(np.isnan(scores), UNKNOWN, np.rint(np.nan_to_num(scores) * _FULL)).astype(np.uint8)

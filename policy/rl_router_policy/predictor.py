@@ -1,0 +1,76 @@
+"""Predicts for each candidate how good and how long the answer to a prompt would be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import inputs
+from .embedding import Embedding
+from .features import Context
+from .inputs import Scaler
+from .lengths import Lengths
+from .memory import Memory
+from .network import Array, Network, probabilities
+from .profile import Profile
+from .targets import Targets
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of a target's answer.
+
+    The attribute `quality` is the probability that the answer is good. The attribute `preference` is the quality as
+    the choice uses it: it depends on similar prompts too. The attribute `output_tokens` is the expected length.
+    """
+
+    quality: float
+    preference: float
+    output_tokens: float
+
+
+@dataclass(frozen=True)
+class Head:
+    """A network with the vectors of the targets that belong to the network."""
+
+    network: Network
+    targets: Targets
+
+    def chances(self, inputs_: Array, known: Sequence[tuple[str, Profile]]) -> Array:
+        """Returns the probability of a good answer for each target."""
+        vectors = np.stack([self.targets.of(name, profile) for name, profile in known])
+        return probabilities(self.network.items(inputs_), vectors)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The parts of an artefact.
+
+    The attribute `outcomes` predicts the quality. The attribute `gradient` was trained further by policy gradient, and
+    predicts the preference. The attribute `gradient` is None if the stage did not improve the choice.
+    """
+
+    embedding: Embedding
+    scaler: Scaler
+    outcomes: Head
+    gradient: Head | None
+    lengths: Lengths
+    memory: Memory
+
+    def predict(self, text: str, context: Context, known: Sequence[tuple[str, Profile]]) -> list[Prediction]:
+        """Returns a prediction for each target. A target is a name and the profile that counts if the name is unknown.
+
+        The argument `text` is the last user message, and `context` describes what came before the message.
+        """
+        if not known:
+            return []
+        embedding, features = self.scaler.standardised(inputs.read(text, context, self.embedding))
+        numbers = inputs.network_inputs(embedding, features)
+        qualities = self.outcomes.chances(numbers, known)
+        preferred = self.gradient.chances(numbers, known) if self.gradient else qualities
+        positions = np.array([self.outcomes.targets.position(name) for name, _ in known])
+        preferences = self.memory.blended(inputs.memory_key(embedding, features), positions, preferred)
+        tokens = self.lengths.output_tokens(features, positions)
+        return [Prediction(*map(float, row)) for row in zip(qualities, preferences, tokens, strict=True)]

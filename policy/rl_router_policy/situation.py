@@ -1,0 +1,111 @@
+"""What a policy decides on, and what the policy decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .features import NO_CONTEXT, Context
+from .profile import Profile, Profiles
+
+Verdict = Literal["proven", "safe", "unproven", "off"]
+"""Whether the policy may serve. The policy serves unless the verdict is `unproven`."""
+_CHARACTERS_PER_TOKEN = 4
+Status = Literal["ok", "failed"]
+
+
+@dataclass(frozen=True)
+class Price:
+    """Prices in US dollars per million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A target that can be called.
+
+    The attribute `tool` is the name of the function that calls the target. The attribute `cost` is the cost of the
+    input in US dollars. If the attribute is None, the cost follows from the length of the text. The attribute `latency`
+    is in seconds. The attribute `profile` is None if the catalogue's profile or no profile is known.
+    """
+
+    tool: str
+    target: str
+    effort: str | None = None
+    price: Price | None = None
+    profile: Profile | None = None
+    cost: float | None = None
+    latency: float | None = None
+    explorable: bool = True
+
+
+def profile_of(candidate: Candidate, catalogue: Profiles) -> Profile:
+    """Returns the profile of a candidate. The candidate's own price replaces the price of the profile."""
+    known = candidate.profile or catalogue(candidate.target) or Profile()
+    if candidate.price is None:
+        return known
+    return Profile(candidate.price.input, candidate.price.output, known.parameters, known.benchmarks)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that was made for the request. The attribute `cost` is in US dollars."""
+
+    call_id: str
+    tool: str
+    status: Status
+    answer: str = ""
+    cost: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known when the policy decides.
+
+    The attribute `value` is the worth of a good answer in US dollars, or None if costs do not count. The attribute
+    `ranking` contains the names of targets. If the guard's verdict is `unproven`, the first candidate of the ranking is
+    called.
+    """
+
+    text: str
+    candidates: tuple[Candidate, ...]
+    value: float | None = None
+    second_price: float = 0.0
+    guard: Verdict = "unproven"
+    ranking: tuple[str, ...] = ()
+    context: Context = NO_CONTEXT
+    turns_left: int = 1
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def input_tokens(self) -> float:
+        """The estimated number of tokens of the conversation."""
+        return (len(self.text) + self.context.characters) / _CHARACTERS_PER_TOKEN
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the policy expects of a candidate. The attribute `cost` is in US dollars (None if unknown)."""
+
+    tool: str
+    quality: float
+    preference: float
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A decision of the policy: either the function of the candidate to call, or the id of the call to select.
+
+    The attribute `challenger` is the function that the policy itself chose if the guard did not let the policy serve.
+    """
+
+    artefact: str
+    reason: str
+    tool: str | None = None
+    select: str | None = None
+    challenger: str | None = None
+    candidates: tuple[Estimate, ...] = ()

@@ -1,0 +1,78 @@
+"""The vectors of the targets. The vector of a target that was never seen follows from the target's profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .network import Array
+from .profile import Profile
+
+_STEPS = 12
+"""The number of Newton steps with which a vector is adapted to outcomes."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The vectors of the targets that an artefact was trained on, and the rule for other targets.
+
+    The shape of `vectors` is (targets, members, 1 + abilities). The shape of `profile` is (members, profile, 1 +
+    abilities). The attribute `deviation` contains the standard deviation of the vectors around their profiles' vectors:
+    (members, 1 + abilities).
+    """
+
+    names: tuple[str, ...]
+    vectors: Array
+    profile: Array
+    deviation: Array
+
+    def of(self, name: str, profile: Profile) -> Array:
+        """Returns the vector of a target. An unknown target gets the vector that the target's profile suggests."""
+        position = self.position(name)
+        return self.vectors[position] if position >= 0 else self.expected(profile)
+
+    def position(self, name: str) -> int:
+        """Returns the position of a target among the trained targets, or -1 for an unknown target."""
+        return self.names.index(name) if name in self.names else -1
+
+    def expected(self, profile: Profile) -> Array:
+        """Returns the vector that a profile suggests: (members, 1 + abilities)."""
+        vector: Array = np.einsum("p,mpa->ma", profile.vector(), self.profile)
+        return vector
+
+    def adapted(self, profile: Profile, items: Array, scores: Sequence[float]) -> Array:
+        """Returns the vector of a target that was not trained, after its first outcomes.
+
+        The vector is the maximum a posteriori: the most probable vector after the outcomes, if vectors are normally
+        distributed around the vector of the profile. The shape of `items` is (outcomes, members, 1 + abilities).
+        """
+        prior, outcomes = self.expected(profile), np.array(scores, np.float64)
+        members = range(len(prior))
+        return np.stack([_adapted(prior[m], self.deviation[m], items[:, m], outcomes) for m in members])
+
+    def tensors(self, prefix: str) -> dict[str, Array]:
+        """Returns the numbers by the names that an artefact's file uses."""
+        return {
+            f"{prefix}.vectors": self.vectors,
+            f"{prefix}.profile": self.profile,
+            f"{prefix}.deviation": self.deviation,
+        }
+
+
+def targets_from(tensors: Mapping[str, Array], names: Sequence[str], prefix: str) -> Targets:
+    """Returns the targets whose numbers have names with a prefix. Raises KeyError if a tensor is missing."""
+    vectors, profile, deviation = [tensors[f"{prefix}.{name}"] for name in ("vectors", "profile", "deviation")]
+    return Targets(tuple(names), vectors, profile, deviation)
+
+
+def _adapted(prior: Array, deviation: Array, items: Array, scores: np.ndarray) -> Array:
+    precision = np.diag(1 / np.square(np.maximum(deviation.astype(np.float64), 1e-3)))
+    vector, x = prior.astype(np.float64), items.astype(np.float64)
+    for _ in range(_STEPS):
+        chances = 1 / (1 + np.exp(-(x @ vector)))
+        gradient = x.T @ (scores - chances) - precision @ (vector - prior)
+        curvature = (x * (chances * (1 - chances))[:, None]).T @ x + precision
+        vector = vector + np.linalg.solve(curvature, gradient)
+    return vector.astype(np.float32)

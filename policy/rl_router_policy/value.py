@@ -1,0 +1,41 @@
+"""What a good answer is worth: the value V in US dollars, in which quality and cost are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+INPUT_TOKENS, OUTPUT_TOKENS = 1_000, 300
+"""The size of the call whose mean cost over the targets is one unit."""
+STEPS = (1, 2, 5, 10, 20, 50, 100)
+"""The values that V can have, in units."""
+UNITS = {"cost": 1, "balanced": 5, "quality": 50}
+"""The value of a good answer for each word of `prefer`, in units."""
+
+
+def unit(prices: Sequence[tuple[float, float]]) -> float | None:
+    """Returns the unit in US dollars: the mean cost of a usual call over the targets with a price.
+
+    The argument contains the prices of input and output, in US dollars per million tokens. Returns None if no target
+    has a price.
+    """
+    if not prices:
+        return None
+    costs = [(INPUT_TOKENS * input_ + OUTPUT_TOKENS * output) / 1e6 for input_, output in prices]
+    return sum(costs) / len(costs) or None
+
+
+def worth(prefer: str | float, unit_: float | None) -> float | None:
+    """Returns V in US dollars, rounded to a step of units. Returns None if there is no unit: then cost counts nothing.
+
+    The argument `prefer` is one of the words of `UNITS`, or V in US dollars.
+    """
+    if unit_ is None:
+        return None
+    units = UNITS[prefer] if isinstance(prefer, str) else min(STEPS, key=lambda step: _ratio(step, prefer / unit_))
+    return units * unit_
+
+
+def _ratio(one: float, other: float) -> float:
+    """Returns the larger number divided by the smaller number."""
+    low, high = sorted((one, max(other, 1e-12)))
+    return high / low

@@ -1,0 +1,66 @@
+"""Loading an artefact: a damaged artefact is refused with one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rl_router_policy.artefact import MANIFEST, POLICY, load_artefact
+from rl_router_policy.errors import ArtefactError
+
+from fakes.policy.artefacts import EMBEDDING, write_artefact
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_artefact(tmp_path / "a", {"alpha": 0.9})
+
+
+def test_an_artefact_has_the_hash_of_its_manifest(folder: Path, tmp_path: Path) -> None:
+    other = write_artefact(tmp_path / "b", {"alpha": 0.8})
+    hashes = {load_artefact(each, EMBEDDING).hash for each in (folder, folder, other)}
+    assert len(hashes) == 2
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ArtefactError) as error:
+        load_artefact(folder, EMBEDDING)
+    message = str(error.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / POLICY).unlink()
+    assert POLICY in refused(folder)
+
+
+def test_a_changed_file_is_refused(folder: Path) -> None:
+    file = folder / POLICY
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert "SHA-256" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"format": 2}, "format 2"), ({"embedding": "0"}, "another word embedding"), ({"targets": []}, "")],
+)
+def test_an_artefact_that_does_not_fit_is_refused(folder: Path, changes: dict[str, object], words: str) -> None:
+    file = folder / MANIFEST
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    assert words in refused(folder)
+
+
+def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
+    (folder / MANIFEST).write_text("{")
+    assert "damaged" in refused(folder)
+
+
+def test_an_artefact_never_replaces_another(folder: Path) -> None:
+    with pytest.raises(OSError, match="not empty"):
+        write_artefact(folder, {"alpha": 0.5})
+    load_artefact(folder, EMBEDDING)
