@@ -186,7 +186,7 @@ SHA = "a" * 64
     (f"- {{name: a, sha256: {SHA}}}\n- {{name: a, sha256: {'b' * 64}}}", "`a`"),
     (f"- {{name: a, sha256: {SHA}}}\n- {{name: b, sha256: {SHA}}}", "`a` and `b`"),
     (f"- name: a\n  sha256: {SHA}\n  requests_per_day: 1\n  requests_per_day: 9",
-     "line 4: the file is not YAML: duplicate key `requests_per_day`"),
+     "line 4: the file is not valid YAML: duplicate key `requests_per_day`"),
     (f"- {{name: a, sha256: {SHA}}}\n- {{name: b, sha256: {'b' * 64}, 'sha256': {SHA}}}", "duplicate key `sha256`"),
     (f"- {{name: a, sha256: {SHA}, usd_per_day: 1, usd_per_day:}}", "duplicate key `usd_per_day`"),
     (f"name: a\nsha256: {SHA}", "keys.yaml"), ("{{{", "keys.yaml"), ("just words", "keys.yaml"),

@@ -152,7 +152,7 @@ class Operator:
                 self._workers.forget_missing_permission(key)
 
     def _write_seconds(self, namespace: str) -> float:
-        """Returns the maximum duration in seconds of a write that starts now in a namespace, or 0 to allow no write."""
+        """Returns the maximum duration in seconds of a write that starts now in a namespace, or 0 if none may start."""
         return min(self._election.lease.seconds_left(), self._claims.seconds_left(namespace))
 
     def _count_write(self, verb: str, kind: str) -> None:

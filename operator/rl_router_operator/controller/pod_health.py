@@ -36,8 +36,8 @@ class ProbeIntervals:
     """The intervals in seconds between two probes of an API pod.
 
     The interval `settled` applies while the pod's RouterDeployment is Ready, and the interval `unsettled` applies while
-    the RouterDeployment is not Ready. The interval `confirming` applies after a good response of a pod whose
-    health is not confirmed yet.
+    the RouterDeployment is not Ready. The interval `confirming` applies after a good response of a pod whose health is
+    not confirmed yet.
     """
 
     settled: float = 30.0

@@ -189,9 +189,9 @@ class Reconciler:
     async def _write_status(self, body: Manifest, new: dict[str, Any]) -> None:
         """Applies the status `new` with the name of this operator, and posts Events, if the status in `body` differs.
 
-        Raises _ChangedError if the RouterDeployment was changed, deleted
-        or replaced after `body` was read. The apply contains the resourceVersion, because the API server does not
-        compare uids in requests to the subresource `/status`.
+        Raises _ChangedError if the RouterDeployment was changed, deleted or replaced after `body` was read. The apply
+        contains the resourceVersion, because the API server does not compare uids in requests to the subresource
+        `/status`.
         """
         named = {**new, "operator": self.operator}
         if (named if self._names_operator else new) == (body.get("status") or {}):

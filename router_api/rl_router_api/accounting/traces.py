@@ -1,8 +1,8 @@
-"""Writes OpenTelemetry traces with a span for each request and each attempt, following the GenAI semantic conventions.
+"""Writes OpenTelemetry traces with a span for each request and each attempt.
 
-The spans are written from the ledger after a request ends, so tracing does not slow the request down. Traces
-require the package extra `otel`. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure
-the receiver of the traces.
+The attributes `gen_ai.*` follow OpenTelemetry's GenAI conventions. The spans are written from the ledger after a
+request ends, so tracing does not slow the request down. Traces require the package extra `otel`. OpenTelemetry's
+environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the receiver of the traces.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Traces:
         self._propagator = TraceContextTextMapPropagator()
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the spans of a request. If the client sent the header `traceparent`, the span of the whole request is
-        a child of the client's span."""
+        """Writes the spans of a request. If the client sent a valid header `traceparent`, the span of the whole request
+        is a child of the client's span."""
         ledger = request.ledger
         # The offset converts monotonic times to seconds of the wall clock.
         offset = time.time() - time.monotonic()
@@ -80,7 +80,7 @@ class Traces:
         span.end(int((entry.started + entry.latency + offset) * 1e9))
 
     def close(self) -> None:
-        """Sends the remaining spans to the receiver of the traces."""
+        """Sends the remaining spans to the receiver of the traces, and shuts the tracer provider down."""
         self._provider.shutdown()
 
 
@@ -97,10 +97,10 @@ def _attributes(ledger: Ledger, status: int) -> dict[str, str | int | float]:
 
 
 def from_environment() -> Traces | None:
-    """Returns a recorder of traces, or None if no receiver of traces is configured.
+    """Returns a recorder of traces, or None if no receiver is configured or the package extra `otel` is missing.
 
-    The environment variables in `_VARIABLES` configure the receiver. Logs a warning and returns None if a receiver is
-    configured but the package extra `otel` is not installed.
+    A receiver of traces is configured if an environment variable in `_VARIABLES` is not empty. If a receiver is
+    configured but the package extra `otel` is missing, the function logs a warning.
     """
     if not any(os.environ.get(name) for name in _VARIABLES):
         return None

@@ -1,4 +1,4 @@
-"""Defines the token usage of a call, in counts that have the same meaning for every provider."""
+"""Defines the token usage of an attempt, in counts that have the same meaning for every provider."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """The numbers of tokens of a call.
+    """The numbers of tokens of an attempt.
 
     The attribute `input` includes tokens that were read from or written to a cache. The attribute `output` includes
     reasoning tokens.
@@ -24,15 +24,15 @@ class Usage(Struct, frozen=True, gc=False):
     """The number of input tokens that were written to the provider's cache for the longer of the cache's two
     lifetimes."""
     has_lifetimes: bool = False
-    """Whether the upstream reports for each lifetime how many tokens were written to the cache."""
+    """Whether the upstream reported for at least one lifetime that tokens were written to the cache."""
     reported_total: int | None = None
     suspect: bool = False
-    """Whether the upstream reported an invalid token count, or token counts that contradict each other."""
+    """Whether the upstream reported an invalid number of input, output or total tokens, or contradictory counts."""
 
     def with_long_writes(self) -> Usage:
-        """Returns the usage with all cache writes counted as writes for the longer lifetime.
+        """Returns the usage with cache writes of an unknown lifetime counted as writes for the longer lifetime.
 
-        Returns the usage unchanged if the upstream reports the lifetimes of cache writes.
+        Returns the usage unchanged if the upstream reported a lifetime of cache writes.
         """
         if not self.written or self.has_lifetimes:
             return self

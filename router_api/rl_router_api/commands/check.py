@@ -23,12 +23,13 @@ from .parser import CommandParser, exit_codes
 _DESCRIPTION = """\
 Checks a configuration file of the router API. The command `serve` makes the same checks before it starts a server.
 Checks the fields, the environment variables that override fields (RL_ROUTER_*), the keys file, and the API keys of the
-targets. Sends no request and opens no port. Prints each warning or error in one line on standard error. Prints one line
-on standard output if the file is valid."""
+targets. Sends no request and opens no port. Prints a line for each warning, and one line for the errors, on standard
+error. Prints one line on standard output if no check fails."""
+_DISCOVERED = "every model of the router model's server with a valid name is a target"
 _EXIT_CODES = (ExitCode.CONFIGURATION, ExitCode.KEYS_FILE)
 _EPILOG = """\
 exit codes:
-  0   the file is valid, perhaps with warnings
+  0   no check failed, perhaps with warnings
 {codes}
 
 example:
@@ -38,7 +39,7 @@ example:
 def main(arguments: Sequence[str], prog: str) -> int:
     """Checks a configuration file.
 
-    Returns 0 if the file is valid, and otherwise the value of the enum `ExitCode` for the error.
+    Returns 0 if no check fails, and otherwise the value of the enum `ExitCode` for the error.
     """
     parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*_EXIT_CODES)))
     parser.add_argument("config", metavar="CONFIG", help="the YAML configuration file to check")
@@ -72,7 +73,7 @@ def _printed_warnings() -> Iterator[None]:
 def _checked(source: Source) -> LoadedConfiguration:
     """Returns the loaded configuration, and logs the warnings about this configuration.
 
-    Raises SetupError if the configuration is invalid.
+    Raises SetupError if a check fails.
     """
     loaded = source.check()
     check_keys(loaded.configuration)
@@ -92,7 +93,7 @@ def _summary(loaded: LoadedConfiguration) -> str:
     targets = configuration.targets
     return ", ".join(
         (
-            "every model of the router model's server is a target" if targets is None else _count(targets, "target"),
+            _DISCOVERED if targets is None else _count(targets, "target"),
             f"policy {configuration.routing.policy}",
             "clients need no API key" if keys is None else _count(keys, "client key"),
         )

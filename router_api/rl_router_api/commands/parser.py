@@ -1,4 +1,4 @@
-"""Defines the argument parser of all commands.
+"""Defines the argument parser of all commands of the router API.
 
 The parser reports an error in one line and keeps the line breaks of the description and the epilog.
 """

@@ -37,8 +37,9 @@ _SHORT_FLAGS = {
 _HOST_HELP = """\
 address to listen on (default: 127.0.0.1). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and IPv6 addresses"""
 _DESCRIPTION = """\
-Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first
-(`rl-router model`). Without a configuration file, every model that the router model's server lists is a target."""
+Serves the router API: one OpenAI-compatible endpoint in front of many models. The default policy calls the router
+model, which `rl-router model` starts. If no targets are configured, every model with a valid name that the router
+model's server lists is a target."""
 _EPILOG = """\
 Flags override environment variables, environment variables override the file, and the file overrides the defaults.
 docs/configuration.md explains every field. The command `rl-router check FILE` checks a configuration file and starts no
@@ -46,7 +47,7 @@ server. Ctrl-C stops the server. When the server stops, in-flight requests have 
 server accepts connections for 5 more seconds, so that load balancers can remove the server.
 
 exit codes:
-  0   after SIGTERM or Ctrl-C
+  0   after SIGTERM or Ctrl-C stopped the running server
 {codes}
   130 after Ctrl-C while waiting for the router model
 
@@ -120,7 +121,7 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
-    """Waits until the router model's server answers, but at most `seconds` seconds.
+    """Waits until the router model's server answers without a server error, but at most about `seconds` seconds.
 
     Prints a line if the function must wait, and a warning if the server has not answered in time.
     """
@@ -131,8 +132,8 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
         if time.monotonic() >= end:
             STDERR.say(
                 f"warning: the router model at {shown} did not answer within {seconds:.0f} s. The server starts anyway "
-                "and uses the fallback order until the router model answers. "
-                "Start the router model with `rl-router model` or `bash host.sh`"
+                "and uses the fallback order of the configured targets until the router model answers. "
+                "Start the router model with `rl-router model` or `bash host.sh`, or correct router.base_url"
             )
             return
         if not waited:

@@ -25,7 +25,7 @@ from .problems import Origin, lines
 Model = TypeVar("Model", bound=BaseModel)
 
 _NULLS = ("", "~", "null")
-"""The texts by which an environment variable or flag sets an optional text field to null, as in YAML."""
+"""The texts that mean null in a variable or flag of an optional text field outside `only_null`, as in YAML."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SettingsLayer(Generic[Model]):
     ) -> Model:
         """Returns the settings: the `values` of the file `path`, overridden by environment variables and flags.
 
-        Raises ConfigurationError if a value is invalid. The error message names the source and the field of the value.
+        Raises ConfigurationError if a value is invalid. The error message usually names the source and the field.
         """
         origins: list[Origin] = []
         for origin, value in (*self._from_environment(environment), *_from_flags(flags)):
@@ -112,11 +112,11 @@ class SettingsLayer(Generic[Model]):
         return read_flag
 
     def _value(self, name: str, text: str) -> Any:
-        """Returns the value of the field `name`: the text itself for a text field, and otherwise the parsed YAML.
+        """Returns the value of the field `name`: the text or None for a text field, and otherwise the parsed YAML.
 
         The value of a text field is not parsed as YAML, because YAML would change some texts. For example, YAML reads
         the IPv6 address `::` as a mapping. An optional text field becomes None if the text means null. The function
-        raises YAMLError, ValueError or RecursionError if the text is not YAML.
+        raises YAMLError, ValueError or RecursionError if the text for another field is not YAML.
         """
         field = field_of(self.model, name)
         if field is None or not _takes_text(field):
@@ -126,7 +126,7 @@ class SettingsLayer(Generic[Model]):
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Returns the fields of a model and of the model's sections, by dotted name such as `routing.max_turns`."""
+    """Returns a model's fields and the fields of its sections, without the sections, by dotted name."""
     fields: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
         section = model_of(field.annotation)

@@ -1,4 +1,4 @@
-"""Formats pydantic's validation errors as lines. Each line names the source and the field of an invalid value."""
+"""Formats pydantic's validation errors as lines. Each line names the source and the field of an error, if known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Origin:
     field: str
 
     def covers(self, field: str) -> bool:
-        """Returns whether this source set `field` or an object that contains `field`."""
+        """Returns whether this source set `field`, or an object or a list that contains `field`."""
         return f"{field}.".startswith(f"{self.field}.")
 
 
@@ -30,7 +30,7 @@ def lines(error: ValidationError, origins: Sequence[Origin], path: str | None) -
     """Returns one line for each validation error that no other error caused, but at most five lines.
 
     `origins` contains the environment variables and flags in the order in which the values were applied. `path` is
-    the path of the configuration file. A value comes from the file if no variable or flag set it.
+    the path of the configuration file, or None. A value comes from the file if no variable or flag set it.
     """
     details = error.errors(include_url=False)
     locations = [detail["loc"] for detail in details]

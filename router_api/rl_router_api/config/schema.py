@@ -1,8 +1,8 @@
 """The schema of the router API's configuration. The values come from a YAML file, environment variables and flags.
 
 Prices of tokens are in US dollars per million tokens, and durations are in seconds. The configuration names the source
-of an API key (`api_key_env`, `api_key_file`) and never contains the API key. The only third-party package that this
-module imports is pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. A
+of an API key (`api_key_env`, `api_key_file`) and has no field for the key itself. The only third-party package that
+this module imports is pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. A
 program that passes `BY_ALIAS` to pydantic's `model_validate` reads the aliases instead of the field names.
 
 The field descriptions appear in docs/configuration.md, in the help of `rl-router serve`, in the CRD and in the
@@ -69,7 +69,7 @@ BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)
 
 
 class Schema(BaseModel):
-    """An immutable pydantic model of settings. The error for an unknown key suggests known keys."""
+    """An immutable pydantic model of settings. The error for an unknown key suggests a known key or lists all."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -110,8 +110,9 @@ class Rates(Schema):
     )
     cache_write: Dollars | None = Field(
         None,
-        description="price of prompt tokens that are written to a prompt cache, in USD per million tokens; default:"
-        " the price that is configured outside the tier, or the same as `input` if no such price is configured",
+        description="price of prompt tokens that are written to a prompt cache, for the shorter lifetime if the cache"
+        " has two lifetimes, in USD per million tokens; default: the price that is configured outside the tier, or the"
+        " same as `input` if no such price is configured",
     )
     cache_write_long: Dollars | None = Field(
         None,
@@ -127,7 +128,7 @@ class Rates(Schema):
 
 
 class PriceTier(Rates):
-    """The prices of all tokens of a request that has more than `above_tokens` prompt tokens."""
+    """The token prices of a request with more than `above_tokens` prompt tokens, unless a higher tier applies."""
 
     above_tokens: int = Field(
         ge=1, description="number of prompt tokens above which the prices of the tier apply to all tokens of a request"
@@ -145,8 +146,8 @@ class Price(Schema):
     )
     cache_write: Dollars | None = Field(
         None,
-        description="price of prompt tokens that are written to a prompt cache, in USD per million tokens; default:"
-        " same as `input`",
+        description="price of prompt tokens that are written to a prompt cache, for the shorter lifetime if the cache"
+        " has two lifetimes, in USD per million tokens; default: same as `input`",
     )
     cache_write_long: Dollars | None = Field(
         None,
@@ -157,7 +158,8 @@ class Price(Schema):
         Decimal(0), description="price of completion tokens, including reasoning tokens, in USD per million tokens"
     )
     request: Dollars = Field(
-        Decimal(0), description="price of each request in USD, in addition to the prices of the request's tokens"
+        Decimal(0),
+        description="price of each request to the model in USD, in addition to the prices of the request's tokens",
     )
     tiers: tuple[PriceTier, ...] = Field(
         (),
@@ -174,7 +176,7 @@ class Price(Schema):
 
 
 class Secret(Schema):
-    """The source of an API key: an environment variable or a file. The configuration never contains an API key."""
+    """The source of an API key: an environment variable or a file. No field contains the key itself."""
 
     api_key_env: str | None = Field(
         None,
@@ -205,7 +207,8 @@ class DecisionConfig(Schema):
         description="format in which the router model returns decisions. The value `tools` means tool calls, for"
         " router models that were trained to route. The value `json_schema` means JSON that follows a schema, for"
         " router models that were not trained to route. With the value `auto`, the router API begins with `tools`, and"
-        " changes to `json_schema` if the router API often cannot read the router model's tool calls",
+        " changes to `json_schema` if the router API cannot read the router model's tool calls for 5 of the last 10"
+        " requests",
     )
     tool_choice: ToolChoice | None = Field(
         None,
@@ -239,9 +242,9 @@ class RouterModelConfig(DecisionConfig, Secret):
     context_length: int | None = Field(
         None,
         ge=512,
-        description="context length of the router model in tokens. If a conversation is too long for the router model,"
-        " the router API sends excerpts of the conversation to the router model; default: the context length that the"
-        " endpoint lists, or 8192 if the endpoint lists no context length",
+        description="context length of the router model in tokens. If a conversation does not fit into the"
+        " context length or into about 24,000 bytes, the router API sends excerpts of the conversation to the router"
+        " model; default: the context length that the endpoint lists, or 8192 if the endpoint lists no context length",
     )
     price: Price = Field(
         Price(),
@@ -251,7 +254,7 @@ class RouterModelConfig(DecisionConfig, Secret):
 
 
 class Routing(Schema):
-    """The `routing` section of the configuration: rules for routing. A request can override some rules for routing."""
+    """The `routing` section of the configuration: rules for routing. A request can override or tighten some rules."""
 
     policy: str = Field(
         "rl",
@@ -276,11 +279,11 @@ class Routing(Schema):
     review: Review = Field(
         "buffered",
         description="which answers the router model reviews before the router API returns an answer to the client."
-        " With `buffered`, the router model reviews all answers, with one exception: if a streamed request has a"
-        " single call, the answer is streamed through without review. With `never`, the router model reviews no"
-        " answers, so the router API returns the answer of the first successful call. With `always`, the router model"
-        " reviews all answers, including the answers to streamed requests. The answer of a call in the last turn is"
-        " never reviewed",
+        " With `buffered`, the router model reviews all answers except the answer of the only call of a streamed"
+        " request, which is streamed through. With `never`, the router model reviews no answers, so the router API"
+        " returns the answer of the first successful call. With `always`, the router model reviews all answers,"
+        " including the answers to streamed requests. Answers of calls in the last turn, and of calls that the router"
+        " model did not choose, are never reviewed",
     )
     deadline: Seconds = Field(
         600.0,
@@ -340,8 +343,8 @@ class Params(Schema):
     allow: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="names of request fields that cause no extra cost at the target. If a request has a `max_cost`,"
-        " the router API removes all request fields that may cause extra cost, except the fields in `allow`",
+        description="names of request fields that cause no extra cost at the target. If a `max_cost` limits a"
+        " request, the router API removes all request fields that may cause extra cost, except the fields in `allow`",
     )
     set: dict[Text, Any] = Field(
         default_factory=dict,
@@ -354,7 +357,8 @@ class Params(Schema):
 class ToolCallIds(Schema):
     """The form of tool call ids that a target accepts.
 
-    If the id of another model's tool call does not have this form, the router API replaces the id.
+    If a tool call's id does not have this form, and no target of the same signing family made the tool call, the
+    router API replaces the id.
     """
 
     length: int | None = Field(
@@ -421,13 +425,13 @@ class TargetConfig(Schema):
     price: Price | None = Field(
         None,
         description="price of calls to the target. If the price of a target is unknown, calls to the target count as 0"
-        " USD, and `call_history` marks these calls as `unpriced`. Requests with a `max_cost` cannot use a target"
-        " whose price is unknown; default: an unknown price",
+        " USD, and `call_history` marks these calls as `unpriced`. Requests that a `max_cost` limits cannot"
+        " use a target whose price is unknown; default: an unknown price",
     )
     api_key_header: HeaderName | None = Field(
         None,
         description="name of the HTTP header in which the router API sends the API key without the prefix `Bearer`,"
-        " such as `api-key` for Azure; default: `Authorization: Bearer KEY`",
+        " such as `api-key` for Azure; default: `Authorization`, with the prefix `Bearer`",
     )
     description: str = Field(
         "",
@@ -521,9 +525,9 @@ class RequestHandlingConfig(Schema):
     max_pending_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024,
-        description="maximum total size in bytes of unfinished request bodies over all worker processes. A request"
-        " whose unfinished body would exceed the maximum total size gets HTTP status 429. Until the end of a request"
-        " with a compressed body, the bytes that decompression adds count too. All counted"
+        description="maximum total size in bytes of unfinished request bodies over all worker processes of one"
+        " server or API pod. A request whose unfinished body would exceed the maximum total size gets HTTP status 429."
+        " Until the end of a request with a compressed body, the bytes that decompression adds count too. All counted"
         " bodies together may always be as large as the maximum size of one request body. If the server has several"
         " API keys, the maximum total size for each API key is half of the server's maximum total size, but at least"
         " the maximum size of one request body",
@@ -531,9 +535,9 @@ class RequestHandlingConfig(Schema):
     max_in_flight: int = Field(
         1024,
         ge=1,
-        description="maximum number of in-flight requests over all worker processes. A request that would exceed the"
-        " maximum number of in-flight requests gets HTTP status 429. A request is in flight from the moment when its"
-        " body is complete",
+        description="maximum number of in-flight requests over all worker processes of one server or API pod. A request"
+        " that would exceed the maximum number of in-flight requests gets HTTP status 429. A request is in flight from"
+        " the moment when its body is complete until the request ends",
     )
     ping_after: Seconds = Field(
         15.0,
@@ -541,7 +545,7 @@ class RequestHandlingConfig(Schema):
         " stream, so that proxies do not close the stream",
     )
     cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may call the API")
-    workers: int = Field(1, ge=1, le=256, description="number of worker processes")
+    workers: int = Field(1, ge=1, le=256, description="number of worker processes of the server or of each API pod")
     log_level: LogLevel = Field("info", description="minimum level of the log lines that the router API writes")
     log_prompts: bool = Field(False, description="whether the log contains prompts and answers")
 
@@ -553,7 +557,7 @@ class Server(RequestHandlingConfig):
         "127.0.0.1",
         description="address on which the server listens. The address `0.0.0.0` means all IPv4 addresses, and the"
         " address `::` means all IPv4 and IPv6 addresses. A host name means the first IPv4 address of the host, or the"
-        " first IPv6 address of a host without an IPv4 address",
+        " first IPv6 address of a host without an IPv4 address. In the container images, the default is `0.0.0.0`",
     )
     port: Port = Field(8800, description="port on which the server listens")
     admin_host: Host = Field(

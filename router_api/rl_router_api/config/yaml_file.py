@@ -34,11 +34,11 @@ def value_of(text: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{line}the file is not YAML: {_problem(error)}") from None
+        raise ValueError(f"{line}the file is not valid YAML: {_problem(error)}") from None
 
 
 def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
-    """Returns the settings in `text`, the content of the file `path`. `model` has a field for each top-level key.
+    """Returns the settings in `text`, the content of the file `path`. `model` has a field for each valid top-level key.
 
     Raises ConfigurationError if the text is not YAML, has a duplicate key, has no settings or is not a mapping.
     """
