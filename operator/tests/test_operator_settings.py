@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from kubernetes.aio.config import ConfigException
 from rl_router_operator.cluster.lease import LeaseTerms
+from rl_router_operator.cluster.transport import connection
 from rl_router_operator.controller.options import read
 from rl_router_operator.resources.defaults import Images
 
@@ -82,3 +86,12 @@ def test_an_invalid_variable_is_reported_by_its_name(capsys):
 def test_an_empty_image_or_pull_policy_means_the_default():
     defaults = read(["--api-image="], {"RL_ROUTER_OPERATOR_IMAGE_PULL_POLICY": ""}).defaults
     assert (defaults.images, defaults.image_pull_policy) == (Images(), None)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "a: [\n", "clusters: 5\n", "kind: Config\ncurrent-context: x\n", "\0"])
+async def test_an_invalid_kubeconfig_file_is_one_error_that_names_the_file(content: str, tmp_path: Path):
+    file = tmp_path / "kubeconfig"
+    file.write_text(content)
+    with pytest.raises(ConfigException) as raised:
+        await connection(str(file))
+    assert "\n" not in str(raised.value)

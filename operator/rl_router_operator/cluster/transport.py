@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+import yaml
 from kubernetes import aio
 from pydantic_core import from_json
 from rl_router_api.config.proxies import proxy_for
@@ -49,7 +50,7 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
     """
     configuration = aio.client.Configuration()
     if kubeconfig:
-        await aio.config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
+        await _load(kubeconfig, context, configuration)
     else:
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     # The value 0 allows any number of connections, because each watch keeps one connection open.
@@ -58,6 +59,15 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
     return configuration
+
+
+async def _load(kubeconfig: str, context: str | None, configuration: aio.client.Configuration) -> None:
+    """Reads the file `kubeconfig`. Raises ConfigException or OSError if the file is not valid or cannot be read."""
+    try:
+        await aio.config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
+    except (yaml.YAMLError, *_READ_ERRORS) as error:
+        reason = " ".join(str(error).split())
+        raise aio.config.ConfigException(f"{kubeconfig} is not a valid kubeconfig file ({reason})") from error
 
 
 def _proxy_of(url: str) -> str | None:
