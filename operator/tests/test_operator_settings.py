@@ -88,7 +88,9 @@ def test_an_empty_image_or_pull_policy_means_the_default():
     assert (defaults.images, defaults.image_pull_policy) == (Images(), None)
 
 
-@pytest.mark.parametrize("content", ["", "- a\n", "a: [\n", "clusters: 5\n", "kind: Config\ncurrent-context: x\n", "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "- a\n", "a: [\n", "clusters: 5\n", "kind: Config\ncurrent-context: x\n", "\0"]
+)
 async def test_an_invalid_kubeconfig_file_is_one_error_that_names_the_file(content: str, tmp_path: Path):
     file = tmp_path / "kubeconfig"
     file.write_text(content)

@@ -37,7 +37,7 @@ TARGETS = st.fixed_dictionaries(
             {}, optional={"rename": TEXTS, "drop": st.lists(st.text(max_size=5), max_size=3),
                           "set": st.dictionaries(st.text(max_size=5), JSON, max_size=3)}
         ),
-        "headers": TEXTS,
+        "headers": st.dictionaries(st.from_regex(r"x-[a-z0-9-]{1,8}", fullmatch=True), st.just("a value"), max_size=3),
         "query": TEXTS,
         "api_key_env": st.just("A_KEY"),
     },
@@ -143,6 +143,27 @@ def test_an_error_about_an_unknown_key_suggests_the_nearest_key(values: Any, sec
 )
 def test_an_error_about_a_key_in_the_wrong_section_names_its_section(values: Any, expected: str) -> None:
     assert expected in refusal(values)
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"": "b"}, "'' is not a valid header name"),
+        ({"X A": "b"}, "'X A' is not a valid header name"),
+        ({"X-É": "b"}, "'X-É' is not a valid header name"),
+        ({"X-A:": "b"}, "'X-A:' is not a valid header name"),
+        ({"X-A\n": "b"}, "'X-A\\n' is not a valid header name"),
+        ({"X-A": "b\r\nX-B: c"}, "the value of the header X-A contains a line break"),
+        ({"X-A": "b\0"}, "the value of the header X-A contains a line break"),
+        ({"Content-Length": "5"}, "the router API itself sets the header Content-Length"),
+        ({"transfer-encoding": "chunked"}, "the router API itself sets the header transfer-encoding"),
+        ({"Host": "b"}, "the router API itself sets the header Host"),
+    ],
+)
+def test_a_header_that_no_request_can_have_is_an_error(headers: dict[str, str], words: str) -> None:
+    message = refusal({"targets": [target(headers=headers)]})
+    assert "targets.0.headers" in message
+    assert words in message
 
 
 def test_an_error_about_an_unknown_key_unlike_any_other_lists_all_keys() -> None:

@@ -363,3 +363,10 @@ async def test_cache_writes_are_priced_by_the_lifetime_in_the_body_that_the_targ
     await setup.send(model="alpha", **options)
     (ledger,) = setup.router.ledgers
     assert str(ledger["total_cost"]) == dollars
+
+
+@pytest.mark.parametrize("name", ["cache_read_input_tokens", "cache_creation_input_tokens"])
+def test_an_impossible_count_is_ignored_and_the_others_are_read(name: str) -> None:
+    usage = read_usage(json.dumps({"input_tokens": 100, "output_tokens": 2, name: 10**16}).encode())
+    assert usage is not None
+    assert (usage.input, usage.output) == (100, 2)

@@ -229,6 +229,21 @@ def test_an_unknown_variable_or_flag_of_a_known_section_is_refused() -> None:
     assert "did you mean `max_turns`" in refusal(None, {"routing.max_turn": 3})
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("routing: {fallback: gpt-4}", "routing.fallback: Input should be a list"),
+        ("targets: {a: 1}", "targets: Input should be a list"),
+        ("router: [1]", "router: Input should be a mapping"),
+        ("targets: [{name: a, base_url: 'http://a', price: 5}]", "targets.0.price: Input should be a mapping"),
+        ("targets: [{name: a, base_url: 'http://a', headers: [a]}]", "targets.0.headers: Input should be a mapping"),
+    ],
+)
+def test_an_error_about_the_kind_of_a_value_names_no_class_of_python(file: Path, content: str, words: str) -> None:
+    file.write_text(content)
+    assert words in refusal(file)
+
+
 def test_an_error_names_the_variable_or_the_flag_that_caused_it(file: Path) -> None:
     file.write_text("routing: {max_turns: 2}")
     turns = {"RL_ROUTER_ROUTING__MAX_TURNS": "0"}

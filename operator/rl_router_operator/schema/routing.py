@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
-from rl_router_api.config import DecisionConfig, Routing, TargetConfig, Text
+from rl_router_api.config import HEADER_NAME, DecisionConfig, Routing, TargetConfig, Text
 
 from .base import KeyRef, begins_like_a_key, rules, url_rule
 
@@ -27,9 +27,16 @@ class TargetSpec(TargetConfig):
         ),
         url_rule("baseUrl"),
         (
-            "!has(self.headers) || !self.headers.exists(key, key.matches('[^!-9;-~]'))",
-            "a header name must consist of printable ASCII characters other than spaces and `:`. Remove all other"
-            " characters from the header name",
+            f'!has(self.headers) || self.headers.all(key, key.matches("{HEADER_NAME.pattern}"))',
+            "a header name must consist of letters, digits, hyphens and other characters that HTTP allows in header"
+            " names. Remove all other characters from the header name",
+            ".headers",
+        ),
+        (
+            "!has(self.headers) || !self.headers.exists(key, key.matches('(?i)"
+            "^(connection|content-length|host|transfer-encoding)$'))",
+            "the API itself sets the headers Connection, Content-Length, Host and Transfer-Encoding in each request."
+            " Remove these headers",
             ".headers",
         ),
         (

@@ -5,6 +5,7 @@ from .host import Host, is_loopback
 from .layer import SettingsLayer
 from .schema import (
     BY_ALIAS,
+    HEADER_NAME,
     ROUTED_NAMES,
     BaseUrl,
     CallHistory,
@@ -36,6 +37,7 @@ from .schema import (
 
 __all__ = [
     "BY_ALIAS",
+    "HEADER_NAME",
     "ROUTED_NAMES",
     "BaseUrl",
     "CallHistory",

@@ -12,6 +12,13 @@ from pydantic_core import ErrorDetails
 from .unknown_keys import UNKNOWN_KEY
 
 _MAXIMUM_LINES = 5
+_MESSAGES = {
+    **dict.fromkeys(("tuple_type", "list_type", "set_type"), "Input should be a list"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type", "dataclass_type"), "Input should be a mapping"
+    ),
+}
+"""The messages for values of the wrong type whose messages by pydantic name classes of Python."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ def _field(detail: ErrorDetails, location: str) -> str:
 
 
 def _message(detail: ErrorDetails, location: str) -> str:
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
     value: Any = detail["input"]
     # The log must not show an API key, which users may write instead of the name of the key's environment variable.
     is_secret = "api_key" in location

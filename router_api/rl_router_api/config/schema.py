@@ -51,7 +51,25 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=4096)]
 ServiceTier = Annotated[str, Field(min_length=1, max_length=64)]
-HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=HEADER_NAME.pattern)]
+
+
+_FRAMING_HEADERS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+
+
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a valid header name. Use letters, digits and hyphens")
+        if name.lower() in _FRAMING_HEADERS:
+            raise ValueError(f"the router API itself sets the header {name} in each request. Remove the header")
+        if not value.isprintable():
+            raise ValueError(
+                f"the value of the header {name} contains a line break or another character that is not"
+                " printable. Remove the character"
+            )
+    return headers
 
 
 def _check_base_url(url: str) -> str:
@@ -65,6 +83,7 @@ def _check_base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+Headers = Annotated[dict[Text, Text], Field(max_length=64), AfterValidator(_check_headers)]
 BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)]
 
 
@@ -486,9 +505,7 @@ class TargetConfig(Schema):
         description="which answers of other models the target accepts in a conversation; default: all answers of other"
         " models, except for an hour after the target has rejected an answer of another model",
     )
-    headers: dict[Text, Text] = Field(
-        default_factory=dict, max_length=64, description="HTTP headers to add to requests to the target"
-    )
+    headers: Headers = Field(default_factory=dict, description="HTTP headers to add to requests to the target")
     query: dict[Text, Text] = Field(
         default_factory=dict, max_length=64, description="query parameters to add to the URL of requests to the target"
     )

@@ -98,7 +98,8 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
 
 
 def _is_filled(usage: Usage | None) -> bool:
-    return usage is not None and (usage.input > 0 or usage.output > 0)
+    """Returns whether a usage contains tokens, and no impossible number of tokens."""
+    return usage is not None and 0 < usage.input + usage.output <= 2 * _MAX_TOKENS
 
 
 def _plain(reported: _Reported) -> Usage | None:
