@@ -38,7 +38,7 @@ class _OwnFieldsFirst(GenerateJsonSchema):
 def page(text: str, schema: Json) -> str:
     """Returns the text of docs/configuration.md with a new table in every section.
 
-    Raises ValueError if the markers before and after the table of a section are missing.
+    Raises ValueError if a marker before or after the table of a section is missing.
     """
     for section, node in schema["properties"].items():
         table = HEAD + "".join(_rows(_plain(node, schema["$defs"]), section, schema["$defs"]))
@@ -61,7 +61,7 @@ def _rows(node: Json, prefix: str, definitions: Json) -> Iterator[str]:
 def _plain(node: Json, definitions: Json) -> Json:
     """Returns a node of the schema with the referenced node's content.
 
-    For an optional field, the type null is removed.
+    If the node allows null and one other type, null is removed.
     """
     options = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
     inner = options[0] if len(options) == 1 else definitions.get(node.get("$ref", "").rpartition("/")[2])

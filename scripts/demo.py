@@ -1,8 +1,9 @@
 """Implements `make demo`, which shows a routed answer on this machine.
 
 The demo starts the bundled router model on port 8000, starts the router API on port 8800, and sends one question with
-the openai package. The demo prints the answer, and prints how the answer was routed. The servers run until Ctrl-C, so
-that users can try the README's examples. The demo always stops the servers that it started.
+the openai package. The demo prints the answer, and prints how the answer was routed. Without the flag `--once`, the
+servers run until Ctrl-C, so that users can try the README's examples. The demo always stops the servers that it
+started.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    flags = argparse.ArgumentParser(description="Prints a routed answer on this machine.", allow_abbrev=False)
+    flags = argparse.ArgumentParser(description="Starts a router and prints a routed answer.", allow_abbrev=False)
     flags.add_argument("--model-port", type=int, default=8000, help="port of the router model (default: %(default)s)")
     flags.add_argument("--serve-port", type=int, default=8800, help="port of the router API (default: %(default)s)")
     flags.add_argument("--once", action="store_true", help="stop the servers and exit after the answer")
@@ -214,7 +215,7 @@ def _ask(client: openai.OpenAI) -> None:
 def _who_decided(metadata: dict[str, Any]) -> str:
     decisions = [call for call in metadata.get("router_calls", []) if call.get("status") == "ok"]
     if metadata["routing_strategy"] == "fallback" or not decisions:
-        return "decided by the fallback order: the router model returned no valid decision"
+        return "decided by the fallback order: the router model's decisions led to no answer"
     return f"decided by {decisions[0].get('model_id', ROUTER_MODEL)} in {live_check.plural(len(decisions), 'decision')}"
 
 

@@ -2,10 +2,10 @@
 
     python3 scripts/environment.py [run | dev]
 
-The argument `run` installs the packages for `make demo`, `host.sh`, `serve.sh`, `test_host.py` and `test_serve.py`. The
-argument `dev` also installs the packages for the tests and linters. An installation prints one line on standard error.
-If Python is too old, the module venv is missing, or the installation fails, the script prints one line with the reason,
-and the exit status is 1.
+The argument `run`, which is the default, installs the packages for `make demo`, `host.sh`, `serve.sh`, `test_host.py`
+and `test_serve.py`. The argument `dev` also installs the packages for the tests and linters. An installation prints one
+line on standard error. If Python is too old, the module venv is missing, or the installation fails, the script prints
+one line with the reason, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MissingError(Exception):
 
 
 def ensure(level: str) -> None:
-    """Installs the packages of the level `run` or `dev` in `.venv` if `.venv` is not up to date.
+    """Creates or updates `.venv` with the packages of the level `run` or `dev` if `.venv` is not up to date.
 
     A file lock prevents two processes from installing packages at the same time.
     """
@@ -49,7 +49,7 @@ def ensure(level: str) -> None:
 
 
 def reenter(script: str) -> None:
-    """Replaces this process with the Python of `.venv`, which runs `script` again.
+    """Creates or updates `.venv`, and replaces this process with the Python of `.venv`, which runs `script` again.
 
     If this process already uses the Python of `.venv`, the function does nothing.
     """

@@ -1,4 +1,4 @@
-"""Sends the requests of `test_host.py` and `test_serve.py`, and checks the format of the answers.
+"""Sends requests for `test_host.py` and `test_serve.py`, and checks the format of the answers.
 
 Most requests use the openai package. The checks test the format of an answer, not the quality of the answer.
 """
@@ -43,7 +43,7 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole or streamed completion that a server sent. The costs in the attribute `metadata` are exact Decimals."""
+    """A whole or streamed completion that a server sent. Each cost in `metadata` is a Decimal or an int."""
 
     model: str
     text: str
@@ -118,8 +118,8 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
 def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
     """Requests a streamed answer, checks the chunks of the stream, and returns the answer.
 
-    The attribute `metadata` of the returned answer comes from the last chunk of the stream. Raises CheckError if the
-    format of the stream is wrong.
+    The attribute `metadata` of the returned answer is the router metadata of the last chunk, or None. Raises CheckError
+    if the format of the stream is wrong.
     """
     started = time.monotonic()
     chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True, **_limits(options)))
@@ -184,7 +184,7 @@ def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
 
 
 def check_metadata(metadata: dict[str, Any] | None) -> None:
-    """Raises CheckError if the router metadata is incomplete or inconsistent, or the costs do not add up exactly."""
+    """Raises CheckError if the router metadata is missing or incomplete, or if the values contradict each other."""
     if metadata is None:
         raise CheckError("the answer has no `router_metadata`. Set --url to RL Router, not to a target")
     for name in ("model_used", "routing_strategy", "turns_used", "total_cost", "total_time", "call_history"):
@@ -218,7 +218,7 @@ def _check_selection(metadata: dict[str, Any]) -> None:
 
 
 def exact(value: Any, name: str) -> Decimal:
-    """Returns a cost as an exact Decimal. Raises CheckError if the cost is not a number."""
+    """Returns a cost as an exact Decimal. Raises CheckError if the cost is not an int or a Decimal."""
     require(isinstance(value, (int, Decimal)) and not isinstance(value, bool), f"{name} is {value!r}, not a number")
     return Decimal(value)
 
@@ -247,7 +247,8 @@ def fetch(arguments: argparse.Namespace, path: str) -> str:
 def run(checks: dict[str, Callable[[], None]]) -> int:
     """Runs every check and prints the names of the failed checks.
 
-    Returns the exit status, which is 1 if a check failed, otherwise 0.
+    Returns the exit status, which is 1 if a check failed, otherwise 0. If the server cannot be reached, the function
+    raises the error and runs no further check.
     """
     failed = []
     for name, check in checks.items():
@@ -282,8 +283,9 @@ def _verdict(count: int, failed: list[str]) -> str:
 def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace) -> int:
     """Runs the function `main` and returns the exit status that `main` returns.
 
-    If the server does not answer or returns an error, or if a check fails, the function prints one line and returns the
-    exit status 1. After Ctrl-C, the function returns 130.
+    If `main` raises CheckError, or an error because the server does not answer or returns an error, the function prints
+    one line and returns 1. If the reader of the output has closed the pipe, the function only returns 1. After Ctrl-C,
+    the function returns 130.
     """
     try:
         return main()
@@ -313,7 +315,7 @@ def _fail(message: str) -> int:
 
 
 def show(answer: Answer) -> None:
-    """Prints the answer. If the answer has router metadata, also prints how the answer was routed."""
+    """Prints the answer, and how the answer was routed. Without router metadata, prints the model and the time."""
     for line in answer.text.strip().splitlines() or ["(no text)"]:
         print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ", replace_whitespace=False))
     if answer.metadata:
@@ -337,7 +339,7 @@ def routing_line(metadata: dict[str, Any]) -> str:
 
 
 def show_values(values: Iterable[tuple[str, Any]]) -> None:
-    """Prints names and values in two columns, and nested objects as indented JSON."""
+    """Prints each name with its value on a line, and objects and lists as indented JSON."""
     for name, value in values:
         if isinstance(value, (dict, list)):
             text = json.dumps(value, indent=2, default=str, ensure_ascii=False).replace("\n", "\n  ")

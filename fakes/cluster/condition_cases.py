@@ -348,9 +348,9 @@ NO_KEYS = "keys contains no keys: nobody is admitted"
 CASES = {
     Reason.SUSPENDED: Case(suspend, "Ready", "False", "no pods run", resume),
     Reason.SCALED_TO_ZERO: Case(
-        do_nothing, message="0 replicas", **model(resolve=scale_up, spec={"model": {"replicas": 0}})
+        do_nothing, message="number of replicas is set to 0", **model(resolve=scale_up, spec={"model": {"replicas": 0}})
     ),
-    Reason.UNCONFIRMED: api_reports(MODEL_UNKNOWN, "ModelReady", "Unknown", "No API pod has received a decision"),
+    Reason.UNCONFIRMED: api_reports(MODEL_UNKNOWN, "ModelReady", "Unknown", "No API pod has reported a decision"),
     Reason.UNREACHABLE: api_reports(Health(None, "timed out"), "APIReady", "Unknown", "timed out"),
     Reason.UNUSED: api_reports(MODEL_UNUSED, "ModelReady", "True", "is not used"),
     Reason.NOT_DECIDING: api_reports(health(router_model="wrote prose"), "ModelReady", "False", "wrote prose"),

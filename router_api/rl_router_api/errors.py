@@ -46,8 +46,9 @@ class ApiError(RlRouterError):
     The attribute `status` is the HTTP status of the error response. The attribute `kind` is the error's `type` in
     OpenAI's API. The attribute `param` is the name of the request field that caused the error. The attribute `code` is
     a stable identifier for programs. The attribute `retry_after` is the number of seconds after which the client may
-    retry the request. If the attribute `retryable` is False, the error response tells the client's SDK not to retry the
-    request. The attribute `headers` contains further headers of the error response.
+    retry the request. Each of the attributes `param`, `code` and `retry_after` may be None. If the attribute
+    `retryable` is False, the error response tells the client's SDK not to retry the request. The attribute `headers`
+    contains further headers of the error response.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 
 class UnaffordableError(ApiError):
-    """The worst-case cost of a call exceeds the unspent part of a money limit.
+    """A money limit does not allow a call, usually because of the call's worst-case cost.
 
     The client gets this error only if no target answers the request.
     """
@@ -99,10 +100,10 @@ class CallFailedError(UpstreamError):
 
     Clients may see the text `message`, but not the text `log_text`. The attribute `error` contains the fields of the
     upstream's error that are neither lists nor objects. The attribute `retry_after` is the number of seconds after
-    which the upstream allows a retry. The attribute `retriable` is True if a retry at the same upstream may succeed.
-    The attribute `is_malformed` is True if every upstream would reject the body of the request. The attribute
-    `is_quota` is True if a quota or spend limit of the account at the upstream is exhausted. The attribute `refusal` is
-    the error for the client if a money limit prevented the call.
+    which the upstream allows a retry, or None if unknown. The attribute `retriable` is True if the router API may retry
+    the attempt at the same upstream. The attribute `is_malformed` is True if every upstream would reject the body of
+    the request. The attribute `is_quota` is True if a quota or spend limit of the account at the upstream is exhausted.
+    The attribute `refusal` is the error for the client if a money limit prevented the call.
     """
 
     def __init__(
@@ -182,7 +183,7 @@ class UnusableAnswerError(BrokenAnswerError):
     """The response of an upstream contains an error or no answer, or is too large.
 
     The attribute `text` is the text of the error that the upstream sent instead of an answer, or an empty text if the
-    upstream sent no error. The attribute `usage` is the token usage that the upstream reported, as JSON.
+    upstream sent no error. The attribute `usage` is the reported token usage as JSON, or empty if none was reported.
     """
 
     def __init__(self, reason: str, *, text: str = "", usage: bytes = b"") -> None:
@@ -213,7 +214,7 @@ class ListingError(UpstreamError):
 class NoDecisionError(UpstreamError):
     """The router model was not called, or the call to the router model failed.
 
-    The attribute `cost` is the cost of the failed call in US dollars.
+    The attribute `cost` is the cost of the failed call in US dollars, or 0 if the router model was not called.
     """
 
     def __init__(self, message: str, cost: Decimal = Decimal(0)) -> None:

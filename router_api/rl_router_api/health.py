@@ -2,8 +2,8 @@
 
 Of all installed packages, this module imports only pydantic, so that other programs can use the types. The parser of
 the response is tolerant, because servers of several versions answer during a rollout. The parser ignores unknown
-fields, and every new field has a default. The parser replaces an unknown state with the state `unknown`. In the field
-`status`, the parser replaces an unknown value with `degraded`.
+fields, and every field that a later version adds must have a default. The parser replaces an unknown state with the
+state `unknown`. In the field `status`, the parser replaces an unknown value with `degraded`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class _Part(BaseModel):
 class ConfigurationHealth(_Part):
     """The state of the configuration file and the keys file on disk.
 
-    The state `refused` means that the configuration file or the keys file is invalid and that the server keeps the last
-    valid configuration. The state `closed` means that clients need API keys, but the server has not loaded any keys.
-    Only the parser of the response sets the state `unknown`. Servers never report this state. The field `reason`
-    explains the state in a human-readable sentence. The field `file` is the path of the keys file, if the sentence in
-    the field `reason` is about the keys file.
+    The state `refused` means that the configuration file or the keys file is invalid or unreadable, and that the server
+    keeps the last valid configuration. The state `closed` means that clients need API keys, but the server has not
+    loaded any keys. Only the parser of the response sets the state `unknown`. Servers never report this state. For the
+    states `refused` and `closed`, the field `reason` explains the state in a human-readable sentence. The field `file`
+    is the path of the keys file, if the sentence in the field `reason` is about the keys file.
     """
 
     state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]
@@ -46,10 +46,10 @@ class ConfigurationHealth(_Part):
 
 
 class _Upstream(_Part):
-    """The state of an upstream.
+    """The health of an upstream.
 
-    The field `reason` explains the state in a human-readable sentence. The field `file` is the path of the file with
-    the upstream's API key, if this file is missing, empty or unreadable.
+    The field `reason` explains the state `bad` in a human-readable sentence. The field `file` is the path of the file
+    with the upstream's API key, if this file is missing, empty or unreadable.
     """
 
     reason: str | None = None
@@ -57,7 +57,7 @@ class _Upstream(_Part):
 
 
 class UpstreamHealth(_Upstream):
-    """The state of a target.
+    """The health of a target.
 
     The state `unknown` means that the router API has neither called nor probed the target yet.
     """
@@ -94,7 +94,7 @@ class ExitCode(IntEnum):
     """The exit code of a router API server that could not start.
 
     The attribute `means` says in words why the server could not start. The exit code `CONFIGURATION` is 2, because
-    argparse exits with 2 if a command line is invalid. All exit codes of the router API except `CONFIGURATION` differ
+    argparse exits with 2 if a command line is invalid. All exit codes in this class except `CONFIGURATION` differ
     from the usual exit codes of other programs. Python exits with the code 1 or 2, uvicorn with 3, programs that follow
     sysexits.h with 64 to 78, and the CPU fallback of the router model with 80 to 87. Shells use the exit codes from 126
     upwards, for example for a program that a signal ended.

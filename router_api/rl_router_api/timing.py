@@ -1,6 +1,6 @@
 """Defines a deadline that takes little CPU time.
 
-Low CPU time is important, because every request uses several deadlines.
+Low CPU time is important, because one request can use several deadlines.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ def read(model: str) -> HubFile:
 def fetch(file: HubFile, environment: Mapping[str, str] = os.environ) -> Path:
     """Returns the file's path on this machine.
 
-    Downloads the file first if the file is missing on this machine. If the model is split into several files, downloads
-    all missing files of the model.
+    Downloads the file first if the file is missing on this machine. If the file is the first of several files of a
+    model, downloads all missing files of the model.
 
     Raises StartError.
     """

@@ -1,4 +1,4 @@
-"""Opens the listening socket before the model is loaded, so that errors are reported immediately."""
+"""Loads the TLS certificate and opens the listening socket, both before llama.cpp loads the model."""
 
 import socket
 import ssl
@@ -55,7 +55,7 @@ def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
         raise StartError(
             ExitCode.COMMAND_LINE,
             f"the certificate {names} cannot be used: {error.strerror or error}."
-            " Use a readable PEM certificate and the certificate's key",
+            " Set --ssl-certfile to a readable PEM certificate, and --ssl-keyfile to the certificate's key",
         ) from None
     return context
 

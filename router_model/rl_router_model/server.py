@@ -1,6 +1,6 @@
 """Serves the HTTP API of the CPU fallback.
 
-The HTTP API relays requests to llama.cpp, and imitates vLLM if llama.cpp behaves differently from vLLM.
+The HTTP API has a subset of vLLM's endpoints, and relays chat completions to llama.cpp.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ChatApi:
-    """Serves the model of one engine under several model names.
+    """Serves the model of one engine under one or more model names.
 
     The endpoints are `GET /health`, `GET /v1/models` and `POST /v1/chat/completions`. If API keys are configured, all
     endpoints except `/health` require an API key as a bearer token.

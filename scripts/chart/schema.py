@@ -56,7 +56,7 @@ def _node(value: Value) -> Json:
 
 
 def _plain(node: Json) -> Json:
-    """Returns a structural schema as JSON Schema, without the extensions of Kubernetes."""
+    """Returns a structural schema as JSON Schema, without defaults and without the extensions of Kubernetes."""
     plain = {key: value for key, value in node.items() if not key.startswith(_EXTENSION) and key != "default"}
     if node.get("x-kubernetes-int-or-string"):
         plain["type"] = ["integer", "string"]

@@ -67,8 +67,8 @@ def read(text: str) -> list[Value]:
 def defaults(values: Iterable[Value]) -> dict[str, Any]:
     """Returns the defaults that the chart uses instead of null values.
 
-    An object in a format of Kubernetes, such as `resources`, has no default in the result, so that null removes the
-    object.
+    The result has no default for an object in a format of Kubernetes whose default is not empty, such as `resources`,
+    so that null removes the object.
     """
     tree: dict[str, Any] = {}
     for value in values:

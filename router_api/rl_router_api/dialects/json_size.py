@@ -1,8 +1,8 @@
 """Checks the number of values and the nesting depth of JSON before the router decodes or formats the JSON.
 
 Decoding and formatting JSON block the event loop. A body of 32 MiB can have millions of values, and decoding
-millions of values takes more than a second. A body of 32 MiB that consists of a few long texts is decoded in a
-twentieth of this time.
+millions of values can take more than a second. A body of 32 MiB that consists of a few long texts is decoded in less
+than a twentieth of this time.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def has_more_values(body: bytes, brackets: int, limit: int = MAX_VALUES) -> bool
     """Returns whether a body has more than `limit` values. The result may also be True if the body is not JSON.
 
     Every list entry and every field of an object follows an opening bracket or a comma, so the function counts the
-    opening brackets and the commas. The parameter `brackets` is the number of opening brackets in the body, including
-    the brackets in texts. The counting stops as soon as the limit is exceeded.
+    opening brackets and the commas. Therefore, an empty list or object within another value counts twice. The parameter
+    `brackets` is the number of opening brackets in the body, including the brackets in texts.
     """
     if len(body) <= limit or brackets + body.count(b",") <= limit:
         return False

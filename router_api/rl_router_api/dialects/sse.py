@@ -90,7 +90,10 @@ class Parser:
         return []
 
     def _take_rest(self, received: bytes = b"") -> bytes:
-        """Returns the stored bytes of the incomplete event, followed by `received`, and clears the stored bytes."""
+        """Returns the stored bytes of the incomplete event, followed by `received`, and clears the stored bytes.
+
+        The first call omits a byte order mark at the beginning.
+        """
         whole = b"".join([self._rest, *self._held, received])
         self._rest, self._held, self._held_size = b"", [], 0
         if self._is_first:

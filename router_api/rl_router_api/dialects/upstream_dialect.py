@@ -25,7 +25,7 @@ class Payload(Struct, frozen=True):
     dropped: tuple[str, ...]
     added: tuple[str, ...] = ()
     keeps_cache_long: bool = False
-    """Whether the body requests the longer lifetime for cache writes."""
+    """Whether the body's field `prompt_cache_options` requests the longer lifetime for cache writes."""
 
 
 class Refusal(Struct, frozen=True):
@@ -40,9 +40,9 @@ class Refusal(Struct, frozen=True):
     fields: dict[str, Any]
     status: int | None = None
     is_malformed: bool = False
-    """Whether the code or the type of the error says that every upstream would reject the request body."""
+    """Whether a code or a type in the error says that every upstream would reject the request body."""
     names_quota: bool = False
-    """Whether the code or the type of the error says that a quota or spend limit is exhausted."""
+    """Whether a code or a type in the error says that a quota or spend limit is exhausted."""
     mentions_quota: bool = False
     """Whether the error's message mentions an exhausted quota or spend limit, and the code and the type of the error
     name no other reason. Messages about rate limits may mention a quota too."""
@@ -80,14 +80,14 @@ class UpstreamDialect(Protocol):
         """
 
     def bounds_output(self, request: Request, params: Params) -> bool:
-        """Returns whether a request keeps the output limit and the number of choices when a target's `params` are
+        """Returns whether a request keeps an output limit and gets no more choices when a target's `params` are
         applied to the request."""
 
     def costly_setting(self, params: Params) -> str | None:
         """Returns the name of a field in `params.set` that may cost extra, or None if no field may cost extra."""
 
     def max_input_tokens(self, request: Request, target: Target) -> int:
-        """Returns an upper bound on the number of input tokens that a target reads for a request."""
+        """Returns an upper bound on the number of input tokens that a target reads for a request without advice."""
 
     def unsized_part(self, request: Request) -> str | None:
         """Returns the name of a part of the request, such as a video, that may have any number of tokens.
@@ -104,7 +104,7 @@ class UpstreamDialect(Protocol):
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:
         """Yields the chunks that server-sent events contain.
 
-        An event with an error or a message (`Chunk.is_notice`) also becomes a chunk. All other events are skipped.
+        An event with an error or a notice (`Chunk.is_notice`) also becomes a chunk. All other events are skipped.
         Raises BrokenAnswerError if an event is damaged. The iteration can then continue with the next event.
         """
 

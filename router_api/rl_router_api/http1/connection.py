@@ -200,9 +200,9 @@ class HttpConnection(asyncio.Protocol, ABC):
     def _end(self) -> None:
         """Closes the connection after the last response to the client.
 
-        If the client may still be sending, the server first closes only its sending side and still receives bytes. If
-        the server closed both sides at once, the kernel would reset the connection at the next byte from the client,
-        and the client could lose the response (RFC 9112, 9.6).
+        If the client may still be sending, the server first closes only its sending side and discards the
+        received bytes for at most `linger` seconds. If the server closed both sides at once, the kernel would reset the
+        connection at the next byte from the client, and the client could lose the response (RFC 9112, 9.6).
         """
         unread = self._reader.take_unread()
         is_received = self._reader.in_headers and not self._reader.overhead and not unread

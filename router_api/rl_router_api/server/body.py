@@ -22,11 +22,11 @@ T = TypeVar("T")
 _JSON = "application/json"
 _CODINGS = ("gzip", "deflate")
 _DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
-"""The two threads that decode large bodies and compressed bodies. With two threads, at most two of these bodies use
-memory for decoding at the same time."""
+"""The two threads of a process that decode large bodies and compressed bodies. With two threads, at most two of these
+bodies use memory for decoding in the process at the same time."""
 LARGE_BODY = 256 * 1024
-"""The number of bytes above which a request body is decoded in a thread, so that decoding does not delay other
-requests."""
+"""The number of bytes above which an uncompressed request body is decoded in a thread, so that decoding does not delay
+other requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class BodyLimits:
     read_timeout: float = 30.0
     """The maximum number of seconds for which no data of the request body is received."""
     key: str | None = None
-    """The name of the client's API key if the server has several API keys, or None if all clients share one limit."""
+    """The name of the client's API key if the server has several API keys, and otherwise None."""
 
 
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
@@ -91,10 +91,10 @@ def coding_of(scope: Scope) -> str | None:
 async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> tuple[T, int]:
     """Decompresses the body if `coding` is not None, calls `read` with the body, and returns the result of `read`.
 
-    The second returned value is the size of the decompressed body in bytes. The decompression and `read` together may
-    take half a second. One of two threads runs the decompression and `read`, so that at most two bodies are
-    decompressed and read at the same time. Raises ApiError with status 400 if the body is not valid for `coding`, and
-    with status 413 if the decompressed body has more than `limit` bytes.
+    The second returned value is the size of the decompressed body in bytes. The decompression and `read` together can
+    take half a second. One of two threads runs the decompression and `read`, so that the process decodes at most two of
+    these bodies at the same time. Raises ApiError with status 400 if the body is not valid for `coding`, with status
+    413 if the decompressed body has more than `limit` bytes, and any error that `read` raises.
     """
     return await asyncio.get_running_loop().run_in_executor(_DECODERS, _read, read, body, coding, limit)
 

@@ -100,8 +100,8 @@ class ChatCompletionHandler(RequestHandler):
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
     def _schedule_ping(self) -> None:
-        """Sends a comment into the stream whenever nothing has been sent for `server.ping_after` seconds, so that no
-        proxy closes the connection."""
+        """Until `_ping_timer` is cancelled, sends a comment into the stream whenever nothing has been sent for
+        `server.ping_after` seconds, so that no proxy closes the idle connection."""
         after = self._active.configuration.server.ping_after
         idle = time.monotonic() - self._last_sent
         if idle >= after and (self._ping is None or self._ping.done()):

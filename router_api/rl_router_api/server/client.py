@@ -14,8 +14,8 @@ from ..http1.request_response import EXTENSION
 class Client(Protocol):
     """An interface to the client of a request. The attribute `task` is the asyncio task that handles the request.
 
-    The attribute `disconnected` is true after the client has disconnected. If the attribute `body_complete` is true,
-    the whole body has been received, and the method `whole_body` returns the body.
+    The attribute `disconnected` is true after a disconnect of the client was detected. If the attribute `body_complete`
+    is true, the whole body has been received, and the method `whole_body` returns the unread part of the body.
     """
 
     task: asyncio.Task[Any] | None

@@ -1,4 +1,4 @@
-"""Adds CORS headers for the allowed origins to responses.
+"""Adds CORS headers for the allowed origins to responses, and answers preflight requests.
 
 A reload of the configuration may change the allowed origins.
 """
@@ -14,7 +14,7 @@ _EXPOSED = ("x-request-id", "x-router-model", "x-router-cost", "retry-after")
 
 
 class Cors:
-    """An ASGI application that adds CORS headers for the configured origins to the responses of another application."""
+    """An ASGI application that answers preflight requests, and adds CORS headers for allowed origins to responses."""
 
     def __init__(self, app: ASGIApp, origins: Callable[[], Sequence[str]]) -> None:
         self._app = app

@@ -1,7 +1,7 @@
 """Defines the endpoint `GET /debug/tools`.
 
-The endpoint returns the prompt and the tools that the configured policy sends to the router model, and the
-capabilities of each target.
+The endpoint returns the name of the configured policy, and each target's name, capabilities, context length and price.
+If the policy has the method `explain`, the endpoint also returns the policy's prompts and tools for the router model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from .responses import json_response
 def add_debug_tools(api: FastAPI, runtime: Runtime) -> None:
     """Adds the endpoint `GET /debug/tools` to the FastAPI application `api`."""
 
-    @api.get("/debug/tools", summary="Returns the router model's prompt and tools, and the capabilities of each target")
+    @api.get(
+        "/debug/tools", summary="Returns the router model's prompts and tools, if any, and each target's capabilities"
+    )
     async def tools() -> Response:
         return json_response(_tools_page(runtime.active))
 

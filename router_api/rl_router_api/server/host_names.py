@@ -19,7 +19,7 @@ from .scope import header
 
 
 class LoopbackNames:
-    """An ASGI application that passes a request on to the application `app` if the request's Host header is allowed.
+    """An ASGI application that rejects requests with a forbidden Host header, and passes other requests on to `app`.
 
     While the function `needs_check` returns true, only loopback names, loopback addresses and names without a dot are
     allowed in the Host header. The argument `remedy` is the sentence of the error message that explains how to allow

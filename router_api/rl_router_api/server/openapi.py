@@ -19,8 +19,8 @@ _COMPLETION_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["model", "messages"],
-                    "description": "A chat completion request in OpenAI's format. The target also receives"
-                    " the fields that this schema does not list.",
+                    "description": "A chat completion request in OpenAI's format. A called target also receives fields"
+                    " that this schema does not list, unless a money limit or the target's `params` remove them.",
                     "properties": {
                         "model": {"type": "string", "minLength": 1},
                         "messages": {

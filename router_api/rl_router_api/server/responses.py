@@ -1,4 +1,4 @@
-"""The responses of the endpoints that FastAPI serves: JSON documents, and errors in OpenAI's format."""
+"""Builds the JSON responses of the endpoints that FastAPI serves, and error responses in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) ->
 
 
 def answer_errors(api: FastAPI, hint: str) -> None:
-    """Registers handlers that turn errors of endpoints into responses.
+    """Registers handlers that turn each ApiError and each HTTPException of Starlette into an error response.
 
     The argument `hint` is the sentence of an error message that tells the client which endpoints exist.
     """

@@ -43,7 +43,7 @@ def _as_json(preview: Preview, policy: str, ledger: Ledger) -> dict[str, Any]:
 
 
 def _words(decision: Decision) -> str | None:
-    """Returns the text of the router model's direct answer, or the reason for the fallback order, or None."""
+    """Returns the text of a direct answer or the reason for the fallback order, or None if the decision has neither."""
     if decision.direct is not None:
         content = decision.direct.first.content
         return content if isinstance(content, str) else None

@@ -28,7 +28,7 @@ _RESTART_DELAY = 1.0
 def serve(
     source: Source, loaded: LoadedConfiguration, sockets: list[socket.socket], stopping: Stopping = DEFAULT_STOPPING
 ) -> None:
-    """Serves the router API until SIGTERM or SIGINT.
+    """Serves the router API. After SIGTERM or SIGINT, returns when the server has stopped.
 
     The argument `loaded` is the configuration that was loaded at the start of the server.
     """
@@ -39,7 +39,7 @@ def serve(
 
 
 def _supervise(source: Source, loaded: LoadedConfiguration, sockets: list[socket.socket], stopping: Stopping) -> None:
-    """Runs the configured number of workers until SIGTERM or SIGINT, and forwards these signals to all workers."""
+    """Runs the configured number of workers. Forwards SIGTERM or SIGINT to all workers and then waits for their end."""
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     if source.state is None:

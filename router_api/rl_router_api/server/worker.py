@@ -46,7 +46,7 @@ class Stopping:
     """The durations, in seconds, of the two phases in which a server stops after SIGTERM.
 
     During the phase `lag`, the server still accepts connections, because load balancers notice with a delay that the
-    server is not ready. During the phase `grace`, the in-flight requests may finish.
+    server is not ready. During the phase `grace`, the in-flight requests may finish. Then the server cancels the rest.
     """
 
     lag: float = 5.0
@@ -64,11 +64,12 @@ def work(
     row: WorkerRow | None = None,
     before: LoadedConfiguration | None = None,
 ) -> None:
-    """Serves the router API in this process until SIGTERM or SIGINT.
+    """Serves the router API in this process. After SIGTERM or SIGINT, returns when the server has stopped.
 
     The argument `counters` is the path of the file with the counter table that the workers share. The argument `row` is
-    the worker's row in the table of in-flight requests. The argument `before` is the configuration that was loaded at
-    the start of the server. The worker uses `before` if the configuration file or the keys file has become invalid.
+    the worker's row in the table of in-flight requests. Both are None if the server has only one worker. The argument
+    `before` is the configuration that was loaded at the start of the server. If the configuration file or the keys file
+    has become invalid, the worker uses `before`, or the saved copies of the last valid files if `before` is None.
     """
     # Signals stay pending until the server can handle them. The empty handler ignores signals after the server has
     # ended.

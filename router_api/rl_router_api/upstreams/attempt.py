@@ -81,7 +81,7 @@ class Attempt:
             case TransportError():
                 return CallFailedError(error.kind, f"`{name}`: {error}", retriable=error.kind in ("refused", "reset"))
             case TimeoutError():
-                return CallFailedError("timeout", f"`{name}` sent no complete answer within the time limit")
+                return CallFailedError("timeout", f"`{name}` sent no complete answer within the limit `router.timeout`")
             case UnusableAnswerError(text=text) if text:
                 self.report(error.usage)
                 return reported_failure(self.upstream, text, self._request)

@@ -19,7 +19,8 @@ from .transport import Transport, read_whole
 from .upstream import Upstream
 
 MAX_ANSWER = 32 * 1024 * 1024
-"""The maximum number of bytes of an answer. An attempt with a larger answer fails."""
+"""The maximum number of bytes of an answer that is not sent to the client while it arrives. An attempt with a larger
+answer of this kind fails."""
 _PIECE = 64 * 1024
 """The number of bytes of a stream that are parsed before other requests can make progress."""
 
@@ -74,8 +75,8 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
 async def _assembled(attempt: Attempt, body: bytes) -> Answer:
     """Returns the answer of a server that sent a stream, or comments before the answer, to a call without a stream.
 
-    Other requests can make progress while a long stream is parsed. Raises BrokenAnswerError if the stream is
-    incomplete, is damaged or contains an error.
+    Other requests can make progress while a long stream is parsed. Raises BrokenAnswerError if the stream is incomplete
+    or contains an error, or if an event is damaged before every choice has ended.
     """
     dialect, parser, chunks = attempt.upstream.dialect, sse.Parser(MAX_ANSWER), list[Chunk]()
     if sse.is_json(rest := sse.without_comments(body)):
@@ -102,7 +103,7 @@ async def _assembled(attempt: Attempt, body: bytes) -> Answer:
 def _read_on(attempt: Attempt, arriving: Iterator[Chunk], chunks: list[Chunk]) -> None:
     """Records the chunks in the ledger and appends them to the list `chunks`.
 
-    Raises BrokenAnswerError if an event before the end of all choices is damaged, and UnusableAnswerError if a chunk
+    Raises BrokenAnswerError if an event is damaged before every choice has ended, and UnusableAnswerError if a chunk
     that is not a notice contains an error.
     """
 

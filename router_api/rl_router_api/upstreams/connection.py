@@ -16,7 +16,7 @@ _MAX_OVERHEAD = 64 * 1024
 """The maximum number of consecutive bytes that do not belong to a response body: bytes of headers, interim responses,
 chunk sizes, chunk extensions and trailers."""
 _MAX_WAITING = 256 * 1024
-"""The number of unread body bytes above which the connection stops reading from the upstream."""
+"""The number of unread body bytes above which the connection stops reading from the upstream until they are read."""
 _MAX_JOINED = 256 * 1024
 """The maximum size, in bytes, of a request body that is sent in one write with the request's headers."""
 
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
             if coding.rstrip().lower() != b"chunked" or (
                 len(values) < len(self.headers) and _is_repeated(self.headers)
             ):
-                self._fail("broken", "the Transfer-Encoding is unsupported. Make the upstream use only `chunked`")
+                self._fail("broken", "the Transfer-Encoding is unsupported. Make the upstream send `chunked` once")
                 raise _UnknownCodingError
             self._is_doubtful = b"content-length" in values
 

@@ -36,8 +36,9 @@ class Cooldown:
     def rate_limited(self, retry_after: float | None) -> None:
         """Starts a cooldown after a rate limit, unless a cooldown after an exhausted quota is in progress.
 
-        The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, the first cooldown lasts
-        1 s. Each further cooldown of this kind lasts twice as long as the previous one, but at most 60 s.
+        The cooldown lasts for `retry_after` seconds from now. If the parameter `retry_after` is None, a cooldown that
+        is in progress continues. If none is in progress, the first cooldown lasts 1 s, and each further cooldown of
+        this kind lasts twice as long as the previous one, but at most 60 s.
         """
         if self.is_quota and self.seconds:
             # A call that began before the quota was exhausted does not shorten the cooldown.
@@ -49,10 +50,10 @@ class Cooldown:
             self._until = self._now() + retry_after
 
     def quota_exhausted(self, retry_after: float | None = None) -> None:
-        """Starts the cooldown for an upstream that reported an exhausted quota.
+        """Starts a cooldown after an exhausted quota, unless a cooldown after an exhausted quota is in progress.
 
-        The cooldown is not shorter than `retry_after` seconds, but never longer than an hour, because the quota may be
-        raised at any time.
+        The new cooldown replaces a cooldown after a rate limit. The cooldown is not shorter than `retry_after` seconds,
+        but never longer than an hour, because the quota may be raised at any time.
         """
         if not self.is_quota:
             self._until = 0.0

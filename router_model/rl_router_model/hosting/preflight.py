@@ -16,7 +16,10 @@ _REQUIRED_SHARED_MEMORY = 1_000_000 * 1024
 
 
 def check(options: Options, choice: Choice, endpoint: Endpoint, installation: Installation) -> None:
-    """Raises HostingError if the engine cannot start, for example because the port is in use."""
+    """Raises HostingError if the engine cannot start, for example because the port is in use.
+
+    For the CPU fallback in a clone, creates or updates `.venv` if necessary, and exits if this fails.
+    """
     check_files(options)
     check_port(endpoint)
     if choice.engine == "llamacpp":
@@ -30,7 +33,7 @@ def check(options: Options, choice: Choice, endpoint: Endpoint, installation: In
 
 
 def check_files(options: Options) -> None:
-    """Raises HostingError if the model is a path that does not exist, or if the chat template cannot be read."""
+    """Raises HostingError if the model looks like a path but does not exist, or if the chat template cannot be read."""
     model, template = options.model, options.chat_template
     if (model.startswith(("/", "./", "../")) or _is_gguf_file(model)) and not Path(model).exists():
         raise HostingError(f"--model: there is no file or folder {model}. Fix the path.")
@@ -61,7 +64,7 @@ def check_shared_memory(folder: Path) -> None:
     size = status.f_blocks * status.f_frsize
     if size < _REQUIRED_SHARED_MEMORY:
         raise HostingError(
-            f"{folder} has {size // 1024**2} MiB, but vLLM requires 1 GiB of shared memory. "
+            f"{folder} has {size // 1024**2} MiB, but vLLM requires 977 MiB of shared memory. "
             "Start the container with --shm-size 1g."
         )
 

@@ -1,4 +1,4 @@
-"""Runs the engine in a session of its own, forwards the engine's output, keeps the last lines, and stops the engine."""
+"""Runs a server in a session of its own, forwards the server's output, keeps the last lines, and stops the server."""
 
 import contextlib
 import os

@@ -19,8 +19,8 @@ class Interrupted(BaseException):
 class Signals:
     """Handles the signals SIGINT, SIGTERM and SIGHUP.
 
-    A signal that arrives before the `with` block of the method `raised` is kept until this `with` block begins. Signals
-    that arrive after the `with` block of the method `raised` are ignored.
+    The last signal that arrives before the `with` block of the method `raised` is kept until this `with` block begins.
+    Signals that arrive after this `with` block are ignored until the `with` block of the method `handled` ends.
     """
 
     def __init__(self) -> None:

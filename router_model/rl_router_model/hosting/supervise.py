@@ -1,4 +1,4 @@
-"""Starts the engine, waits until the engine answers, and stops the engine after a signal."""
+"""Starts the engine, waits until the engine answers, and stops the engine after a signal or a timeout."""
 
 import time
 from typing import NoReturn
@@ -14,7 +14,7 @@ from .signals import Interrupted, Signals
 
 _POLL = 0.2
 _PROGRESS = 5
-"""The number of seconds between two output lines that say that the engine is still loading the model."""
+"""The minimum number of seconds between two output lines that say that the engine is still loading the model."""
 
 
 def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str) -> int:

@@ -103,9 +103,9 @@ def _is_filled(usage: Usage | None) -> bool:
 
 
 def _plain(reported: _Reported) -> Usage | None:
-    """Returns the usage if the report has only the usual token counts and a consistent total, else None.
+    """Returns the usage if the report has only OpenAI's usual token counts and a consistent total, else None.
 
-    The function `_plain` takes a fifth of the time of the function `_usage`.
+    The function `_plain` takes less than a tenth of the time of the function `_usage`.
     """
     prompt, completion = reported.prompt_tokens, reported.completion_tokens
     if prompt is None or completion is None or prompt <= 0 or completion < 0 or reported.cached_tokens is not None:
@@ -178,7 +178,7 @@ def _usage_in(value: dict[str, Any]) -> Usage | None:
 
 
 def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
-    """Returns the values for the fields of the struct `kind` from a JSON object. Invalid values become None."""
+    """Returns the values for the struct `kind` from a JSON object. Missing and invalid values become None."""
     read: dict[str, Any] = {}
     for name in kind.__struct_fields__:
         entry = value.get(name)
@@ -193,7 +193,7 @@ def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
 def token_count(value: Any) -> int | None:
     """Returns the token count that a value contains as a number or as text.
 
-    Fractions are rounded up. Returns None if the value is not a number from 0 to `_MAX_TOKENS`.
+    Fractions are rounded up. Returns None if the value does not contain a number from 0 to `_MAX_TOKENS`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None

@@ -26,7 +26,7 @@ _REPLACED = ("id", "index", "type", "role", "finish_reason")
 """The names of the fields within a choice for which only the last text that is not empty is kept. The texts of any
 other field within a choice are joined, but a repeated `name` is kept once."""
 _CHOICES_OWN = ("delta", "message", "index", "usage")
-"""The names of the fields of a choice that the class `_Choice` does not handle like the other fields of the choice."""
+"""The names of the fields of a choice that the class `_Choice` ignores or puts into the message."""
 _NO_DELTA = encoded({})
 _EMPTY: tuple[object, ...] = (None, "", [], {})
 

@@ -55,11 +55,12 @@ class _Sound(Struct, forbid_unknown_fields=True):
 
 
 def max_input_tokens(request: Request, target: Target) -> int:
-    """Returns an upper bound on the number of input tokens that a target reads for a request.
+    """Returns an upper bound on the number of input tokens that a target reads for a request without advice.
 
-    The upper bound is one token per byte of the fields that the target may put into the prompt under a money limit, and
-    `max_image_tokens` tokens per image. The bytes of a field `image_url` of more than 4,096 bytes do not count. The
-    function `unsized_part` ensures that such a field contains only an image.
+    The upper bound is one token per byte of the fields that the target may put into the prompt under a money limit, one
+    token per byte that the function `adapt` may add, and `max_image_tokens` tokens per image. In an
+    `image_url` part, a field `image_url` of more than 4,096 bytes does not count as bytes, because the function
+    `unsized_part` finds every such field that contains more than an image.
     """
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]

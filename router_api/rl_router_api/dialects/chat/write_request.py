@@ -36,9 +36,9 @@ def write_request(
     """Returns the request body for a target.
 
     The parameter `guard` contains the rules of a money limit, or is None if the request has no money limit. The
-    parameter `without` contains the names of the additions that the body must not contain, because the target refuses
-    these additions. The parameter `family` contains the hashes of the names of all targets whose answers in the
-    conversation the called target accepts without changes.
+    parameter `without` contains the names of the additions that the body must not contain, because the target may
+    refuse these additions. The parameter `family` contains the affinities (hashes of the names) of all targets in the
+    signing family of the called target.
     """
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
@@ -66,7 +66,7 @@ def write_request(
 
 
 def _additions(request: Request, advice: Advice) -> Iterator[str]:
-    """Yields the names of the parts that the router adds to a request."""
+    """Yields the names of the parts that the router may add to a request."""
     if advice.text and _advised_message(request) is not None:
         yield _ADVICE
     if advice.temperature is not None and "temperature" not in request.fields and "top_p" not in request.fields:
@@ -77,8 +77,8 @@ def _additions(request: Request, advice: Advice) -> Iterator[str]:
 
 
 def bounds_output(request: Request, params: Params) -> bool:
-    """Returns whether a request keeps the output limit and the number of choices when a target's `params` are applied
-    to the request."""
+    """Returns whether a request keeps an output limit and gets no more choices when a target's `params` are applied to
+    the request."""
     if "n" in params.set or "n" in params.rename.values():
         return False
     our_limit: Any = object()
@@ -129,7 +129,7 @@ def _apply_params(fields: dict[str, Any], params: Params) -> list[str]:
 def _messages(
     request: Request, raw: Raw, advice: Advice, history: History | None, family: Collection[str]
 ) -> tuple[Any, Sequence[str]]:
-    """Returns the messages for the target, and the names of the fields that were removed from the messages."""
+    """Returns the messages for the target, and the names of the fields and parts that were removed from them."""
     text = advice.text
     if history is not None and not is_affected(request, raw, history):
         history = None

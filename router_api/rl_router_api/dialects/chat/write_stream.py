@@ -125,7 +125,7 @@ class _Rewriter:
     def events(self, chunks: list[Chunk]) -> bytes:
         """Returns the server-sent events of several chunks.
 
-        If only the model's name has to be changed, the events are written together and not one by one.
+        If the function `_is_plain` returns True, only the model's name is replaced, in all events at once.
         """
         first = b""
         if self._chunks_model is None:
