@@ -80,10 +80,9 @@ def _health(host: Host) -> None:
 
 def _models(host: Host) -> None:
     models = host.client.models.list().data
-    require(
-        all(entry.id and entry.object == "model" for entry in models),
-        "/v1/models lists an entry without `id`, or with an `object` other than 'model'",
-    )
+    for entry in models:
+        found = f"`id` is {entry.id!r} and `object` is {entry.object!r}"
+        require(bool(entry.id) and entry.object == "model", f"an entry of /v1/models is not a model: {found}")
     is_listed = host.model in [entry.id for entry in models]
     require(is_listed, f"/v1/models does not list the model {host.model!r}. Set --model to a listed model")
     print(f"  GET /v1/models: {live_check.plural(len(models), 'model')}")

@@ -112,8 +112,8 @@ def _check_earlier_turns(previous: Answer | None, answer: Answer) -> None:
     advice_tokens = len(previous.advice.encode()) + 100 if previous.advice else 0
     require(
         later > earlier - advice_tokens,
-        f"the earlier messages of the conversation were lost: the previous request had {earlier} prompt_tokens, "
-        f"and the current request has {later}",
+        f"the second of two requests of a conversation has too few prompt_tokens: {later}, after {earlier} for the "
+        "first request. The earlier messages may be lost, or the two targets count tokens differently",
     )
 
 

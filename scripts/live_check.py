@@ -118,7 +118,7 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
 def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
     """Requests a streamed answer, checks the chunks of the stream, and returns the answer.
 
-    The attribute `metadata` of the returned answer is the router metadata of the last chunk, or None. Raises CheckError
+    The attribute `metadata` of the returned answer is the router metadata of the stream, or None. Raises CheckError
     if the format of the stream is wrong.
     """
     started = time.monotonic()
@@ -142,10 +142,9 @@ def _streamed_metadata(chunks: list[Any]) -> dict[str, Any] | None:
     carriers = [n for n, chunk in enumerate(chunks) if (chunk.model_extra or {}).get("router_metadata")]
     if not carriers:
         return None
-    advice = "Only the last chunk of a stream may contain router_metadata"
-    require(carriers == [len(chunks) - 1], f"the chunks {carriers} of {len(chunks)} contain router_metadata. {advice}")
+    require(len(carriers) == 1, f"{len(carriers)} chunks of the stream contain router_metadata instead of one")
     # json.dumps writes a float of up to 15 digits exactly as the server sent it.
-    return _object(json.dumps(chunks[-1].model_extra["router_metadata"]))
+    return _object(json.dumps(chunks[carriers[0]].model_extra["router_metadata"]))
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -179,7 +178,7 @@ def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
     sent = sum(len(message["content"]) for message in messages)
     require(
         prompt >= sent * MINIMUM_TOKENS_PER_CHARACTER,
-        f"usage: {prompt} prompt_tokens are too few for the {sent} characters sent: parts of the request were lost",
+        f"usage: {prompt} prompt_tokens are too few for the {sent} characters sent: parts of the request may be lost",
     )
 
 
@@ -276,7 +275,8 @@ def run(checks: dict[str, Callable[[], None]]) -> int:
 
 def _verdict(count: int, failed: list[str]) -> str:
     if failed:
-        return red(f"{len(failed)} of {count} checks failed: {', '.join(failed)}")
+        remedy = "Read the logs of the servers, and check that --url names the server that you want to test"
+        return red(f"{len(failed)} of {count} checks failed: {', '.join(failed)}. {remedy}")
     return green("1 check passed" if count == 1 else f"all {count} checks passed")
 
 

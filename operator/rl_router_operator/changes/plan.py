@@ -49,9 +49,9 @@ class View:
     The attribute `live` contains the live objects that belong to the RouterDeployment or have the name of a child. The
     attribute `owned` contains the records about the objects that the RouterDeployment controls or has controlled. The
     attribute `absent` contains the kinds that the cluster does not have. The attribute `unwatched` contains the kinds
-    that the operator cannot watch, each with the reason. The attribute `refused` maps an object to the error with which
-    a request about the object failed. The attribute `creation_conflicts` counts for each object how many creations
-    failed with a conflict although a later read found no object with the name.
+    that the operator cannot watch, each with the reason. The attribute `refused` maps an object to the error that
+    prevents actions on the object. The attribute `creation_conflicts` counts for each object how many creations failed
+    with a conflict although a later read found no object with the name.
     """
 
     live: Mapping[Ref, Manifest] = field(default_factory=dict)
