@@ -41,12 +41,12 @@ def read_models(file: Path) -> Models:
     return {name: _model(file, name, fields) for name, fields in models.items()}
 
 
-def require(models: Models, names: Iterable[str], file: Path | None) -> None:
-    """Raises LabError if a model has no price."""
+def require(models: Models, names: Iterable[str], file: Path) -> None:
+    """Raises LabError if a model is not in the file with the models."""
     missing = sorted(set(names) - set(models))
     if missing:
-        where = f"{file}" if file else "no file of prices (--models FILE)"
-        raise LabError(f"{where}: no price of the model `{missing[0]}` ({len(missing)} missing). Add the price")
+        count = f"{len(missing)} models of the table are missing"
+        raise LabError(f"{file}: has no price of the model `{missing[0]}` ({count}). Add the prices to the file")
 
 
 def _model(file: Path, name: str, fields: Any) -> Model:

@@ -1,9 +1,10 @@
 """The schema of the router API's configuration. The values come from a YAML file, environment variables and flags.
 
 Prices of tokens are in US dollars per million tokens, and durations are in seconds. The configuration names the source
-of an API key (`api_key_env`, `api_key_file`) and has no field for the key itself. The only third-party package that
-this module imports is pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. A
-program that passes `BY_ALIAS` to pydantic's `model_validate` reads the aliases instead of the field names.
+of an API key (`api_key_env`, `api_key_file`) and has no field for the key itself. The package `config` imports no
+third-party packages except pydantic and PyYAML, so that other programs can import the schema. Every field has an alias
+in camelCase. A program that passes `BY_ALIAS` to pydantic's `model_validate` reads the aliases instead of the field
+names.
 
 The field descriptions appear in docs/configuration.md, in the help of `rl-router serve`, in the CRD and in the
 reference of the CRD. A description ends with "; default: …" if the default of the field needs an explanation.
