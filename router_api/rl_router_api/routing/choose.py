@@ -67,9 +67,9 @@ def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
 
 
 def refused_by_target(call: MadeCall) -> ApiError:
-    """Returns the error of a target that rejected the request, with the target's status and message.
+    """Returns the error for the client if a target rejected the request, with the target's status and error message.
 
-    Raises ValueError if the call did not fail.
+    If the target sent no error message, the message of the failure is used. Raises ValueError if the call did not fail.
     """
     failure = call.failure
     if failure is None:

@@ -1,7 +1,7 @@
 """The interface of policies, with the values that a policy receives and returns, and the fallback order.
 
-A policy must have only one method, `decide`. The function that creates a policy receives another function, which calls
-the router model.
+A policy needs only the method `decide`. The function that creates a policy receives a `PolicySetup`, which contains a
+function that calls the router model.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class PastCall(Struct, frozen=True):
 
 
 class PlannedCall(Struct, frozen=True):
-    """A target to call, and the advice for the call (a system prompt and a temperature)."""
+    """A target to call, and the advice for the call (an optional system prompt and an optional temperature)."""
 
     target: str
     advice: Advice = NO_ADVICE
@@ -109,12 +109,12 @@ class Decision(Struct, frozen=True):
 
     The attribute `calls` contains the calls to make. The attribute `select` is the call id, the function name
     or the model name of an earlier call whose answer is returned to the client. The attribute `direct` is the policy's
-    own answer. If the attribute `final` is true, only the first possible call is made, and the answer of this call is
-    returned without a review. If the attributes `calls`, `select` and `direct` are all empty, the policy made no
-    decision, and the attribute `reason` explains why. The attribute `cost` is the cost of the decision in US dollars.
-    The ledger already contains this cost. The attribute `unreadable` is the number of answers of the router model that
-    could not be parsed. The attribute `repaired` is true if the router model was called a second time because the first
-    answer could not be parsed.
+    own answer. If the attribute `final` is true, the router calls only the first target in `calls` that can still be
+    called, and returns the target's answer without a review. If the attributes `calls`, `select` and `direct` are all
+    empty, the policy made no decision, and the attribute `reason` explains why. The attribute `cost` is the cost of the
+    decision in US dollars. The ledger already contains this cost. The attribute `unreadable` is the number of answers
+    of the router model that could not be parsed. The attribute `repaired` is true if the policy tried a second call of
+    the router model because the first answer could not be parsed.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -135,18 +135,18 @@ class Policy(Protocol):
     ) -> Decision:
         """Returns the decision of one turn.
 
-        The parameter `calls` contains all earlier calls of the request, including failed calls. On the last turn, a
-        decision to make calls is ignored if a completed answer exists. The method `decide` must not raise an error if
-        an upstream fails.
+        The parameter `calls` contains the earlier calls of the request, including failed calls, but not cancelled
+        calls. On the last turn, a decision to make calls is ignored if a completed answer exists. The method `decide`
+        must not raise an error if an upstream fails.
         """
 
 
 @runtime_checkable
 class Explains(Protocol):
-    """A policy that can show the prompt and the tools for the router model at the endpoint `/debug/tools`."""
+    """A policy whose prompts and tools for the router model the endpoint `/debug/tools` shows."""
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
-        """Returns the prompt and the tools that the policy would send to the router model for the given candidates."""
+        """Returns the prompts and tools for the given candidates, as fields of the response of `/debug/tools`."""
 
 
 class PaidAnswer(Struct, frozen=True):
@@ -167,8 +167,9 @@ class Ask(Protocol):
         The function `conversation` returns the messages for the router model. The argument of the function
         `conversation` is the number of tokens of the router model's context that are available for the messages. The
         parameter `tools` is a JSON object that contains either the tools or the schema of the answer, as fields of the
-        request body. The worst-case cost of the call is reserved in `limits.spending`, and the actual cost is recorded
-        in `limits.ledger`. Raises NoDecisionError if the router model cannot be called, or if the call fails.
+        request body. If the request has a money limit, the worst-case cost of the call is reserved in
+        `limits.spending`. The call is recorded in `limits.ledger`. Raises NoDecisionError if the router model cannot be
+        called, or if the call fails.
         """
 
 
@@ -194,8 +195,9 @@ def fallback_order(candidates: Sequence[_P], prefer: Prefer, configured: Sequenc
     """Returns the candidates in the fallback order.
 
     If the parameter `configured` contains names of targets, only the named candidates are returned, in the order of the
-    names. If the parameter `configured` is empty, all candidates are returned in order of their estimated cost, and the
-    parameter `prefer` determines which cost comes first. Candidates without a known price come last in this order.
+    names. If the parameter `configured` is empty, all candidates are returned, sorted by estimated cost: the lowest
+    first if `prefer` is `cost`, the highest first if `prefer` is `quality`, and the closest to the median first if
+    `prefer` is `balanced`. Candidates without a known price come last in this order.
     """
     if configured:
         by_name = {candidate.name: candidate for candidate in candidates}

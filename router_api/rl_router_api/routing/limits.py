@@ -24,8 +24,8 @@ the client is below 256 tokens, this output limit is the minimum. If the client 
 the target's field `max_output`."""
 
 DEFAULT_MAX_OUTPUT = 32_768
-"""The output limit per choice, in tokens, of a request with a money limit, if neither the client nor the target's field
-`max_output` sets a limit."""
+"""The maximum output limit per choice, in tokens, that the router sets because of a money limit if neither the client
+nor the target's field `max_output` sets a limit."""
 
 
 def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float | None = None) -> Limits:
@@ -62,9 +62,9 @@ def output_limit(
 
     Returns None if the money pays for the input, output costs nothing, and the client sets no output limit. A result
     below 1 means that the money does not suffice for the call, or that the target's price is unknown. Otherwise, the
-    maximum is the output limit of the client, or of the target if the client sets no output limit. If output costs
-    money, the maximum is at most the number of tokens that the money buys for each choice. The parameter `more_bytes`
-    is the size, in bytes, of the advice that is added to the request.
+    maximum is the client's output limit, or the result of `_default_limit` if the client sets no output limit. If
+    output costs money, the maximum is at most the number of tokens that the money buys for each choice. The parameter
+    `more_bytes` is the size, in bytes, of the advice that is added to the request.
     """
     price = target.price
     if price is None:
@@ -80,7 +80,7 @@ def output_limit(
 
 
 def _default_limit(request: Request, target: Target) -> int:
-    """Returns the output limit, in tokens, of a request for which the client sets no output limit."""
+    """Returns the output limit per choice, in tokens, for a request without an output limit of the client."""
     limit = target.max_output or DEFAULT_MAX_OUTPUT
     if target.context_length is None:
         return limit

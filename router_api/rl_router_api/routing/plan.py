@@ -46,14 +46,14 @@ def ready(
 
 
 def affordable(request: Request, call: ReadyCall) -> bool:
-    """Returns whether the money limit allows at least the minimum number of output tokens for a call."""
+    """Returns whether the money limit, if any, allows at least the minimum number of output tokens per choice."""
     return call.limit is None or call.limit >= min_output(request, call.callee.target)
 
 
 def affordable_together(
     request: Request, limits: Limits, routing: Routing, planned: Sequence[tuple[Callee, Advice]]
 ) -> list[ReadyCall]:
-    """Returns as many calls from the start of the list `planned` as the remaining money can pay for together."""
+    """Returns as many calls from the start of the list `planned` as the remaining money, in equal shares, can pay."""
     for count in range(len(planned), 0, -1):
         calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in planned[:count]]
         if all(affordable(request, call) for call in calls):

@@ -16,7 +16,7 @@ from .plan import ReadyCall
 
 
 class Turns:
-    """The turns of one request. In each turn, the policy decides, and the router makes the calls of this decision."""
+    """The turns of one request. In each turn, the policy decides, and the router follows this decision."""
 
     def __init__(self, request: Request, policy: Policy, limits: Limits, calls: Calls) -> None:
         self._request = request
@@ -26,9 +26,9 @@ class Turns:
         self._calls = calls
 
     async def answer(self, callees: Sequence[Callee]) -> Outcome | None:
-        """Returns the answer to which the policy's decisions lead, or else an answer of a target in the fallback order.
+        """Returns the answer to which the policy's decisions lead, or else the answer of the method `_by_fallback`.
 
-        Returns None if no target answered.
+        Returns None if no target answered. Raises ApiError in the same cases as the method `Calls.make`.
         """
         return await self._by_decisions(callees) or await self._by_fallback()
 
@@ -85,7 +85,7 @@ class Turns:
         return None
 
     def _commits(self, decision: Decision, possible: Sequence[ReadyCall]) -> bool:
-        """Returns whether the client gets the answer of the first planned call without a review by the policy."""
+        """Returns whether the client gets the answer of the first possible call without a review by the policy."""
         limits = self._limits
         if decision.final or limits.review == "never" or limits.is_last_turn:
             return True

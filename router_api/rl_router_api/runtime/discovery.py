@@ -15,9 +15,9 @@ from ..upstreams.listing import Listed, list_models
 
 
 async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
-    """Returns the models that the router model's server lists, as targets.
+    """Returns the models that the router model's server lists and the function `targets_of` does not skip, as targets.
 
-    Returns an empty tuple if the list of models cannot be read.
+    Returns an empty tuple if the list of models is empty or cannot be read.
     """
     try:
         listed = await list_models(fleet.router_model, fleet.transport)
@@ -28,9 +28,10 @@ async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
 
 
 def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:
-    """Returns a target with price 0 for each listed model.
+    """Returns a target with price 0 for each listed model, except the skipped models.
 
-    Skips models with an invalid name or context length, and models whose names conflict with an alias or another model.
+    Skips models with an invalid or reserved name or an invalid context length, and models whose names conflict with an
+    alias or another model.
     """
     router = configuration.router
     routing = configuration.routing.model_copy(update={"fallback": ()})

@@ -37,15 +37,16 @@ class Load:
         return self._counts.total(_PENDING_BYTES)
 
     def check(self, server: RequestHandlingConfig) -> None:
-        """Raises ApiError with status 429 if the server has no free slot, so that the client need not send the request
-        body."""
+        """Raises ApiError with status 429 if `max_in_flight` requests are in flight, so that the client need not send
+        the request body."""
         if self.in_flight >= server.max_in_flight:
             raise _too_many(server)
 
     def begin(self, server: RequestHandlingConfig) -> None:
         """Counts a request as in flight.
 
-        If the server has no free slot, raises ApiError with status 429 and does not count the request.
+        If `max_in_flight` requests are already in flight, raises ApiError with status 429 and does not count the
+        request.
         """
         # The count is increased before the check, so that two workers cannot both take the last slot.
         self._counts.change(_REQUESTS, 1)

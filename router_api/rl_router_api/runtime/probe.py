@@ -1,8 +1,9 @@
 """Sends health probes to the upstreams.
 
-The router API probes each upstream of a new configuration once. After a failed probe or a failed call, the router API
-probes the upstream again every 30 seconds until a probe succeeds. A successful call also ends the probes, unless a
-probe of the router model has failed.
+Each worker process probes each upstream of a new configuration once, except targets whose API key is missing. After a
+failed probe or a failed call, the worker process probes the upstream again every 30 seconds until a probe succeeds. A
+successful call also ends the probes, unless a probe of the router model has failed. If the policy does not call the
+router model, the probe of the router model calls no upstream and is repeated every 30 seconds.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class Probe:
     """Probes the upstreams of a fleet, and provides the health of each upstream.
 
     The probe of a target requests the list of models from the target, with the target's API key. The state of the
-    target is `bad` after a failed connection, a timeout, or a response with status 401 or 403, and `ok` after any other
+    target is `bad` if no complete HTTP response arrives or the response has status 401 or 403, and `ok` after any other
     response. The probe of the router model requests a decision of the policy about a short request. The state of the
-    router model is `bad` if the policy cannot decide about this request. A failed call or a missing API key also makes
-    the state of an upstream `bad`.
+    router model is `bad` if the policy cannot decide about this request. A failed call also makes the state of an
+    upstream `bad`, and a missing API key makes the state of a target `bad`.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
@@ -58,7 +59,7 @@ class Probe:
     async def run(self, record: Callable[[Ledger], None]) -> None:
         """Probes the upstreams whose next probe is due.
 
-        Calls the function `record` with the ledger of the router model's probe.
+        If the router model is probed, calls the function `record` with the ledger of this probe.
         """
         # A target without its API key is neither probed nor marked as probed, so that the router API probes the target
         # as soon as the API key appears.

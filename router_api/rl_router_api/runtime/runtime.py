@@ -91,7 +91,7 @@ class Runtime:
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
 
     async def stop(self) -> None:
-        """Cancels the background tasks, closes every connection to an upstream, and sends the remaining traces."""
+        """Cancels the background tasks, closes every connection to an upstream, and sends remaining traces."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -102,7 +102,7 @@ class Runtime:
             await asyncio.to_thread(self._traces.close)
 
     def health(self) -> HealthDocument:
-        """Returns the health of the configuration, of the router model and of every target."""
+        """Returns the overall status, and the health of the configuration, of the router model and of every target."""
         probe, configuration = self.active.probe, self._configuration_health()
         router_model, targets = probe.router_model, probe.targets
         states = [router_model.state, *(target.state for target in targets.values())]
@@ -131,7 +131,7 @@ class Runtime:
         return CurrentState(self.in_flight, bool(self.refused), open_breakers, lost_lines())
 
     def reload(self) -> None:
-        """Reloads the configuration file and the keys file, unless a file is invalid or changes during the reload."""
+        """Reloads the configuration file and the keys file, unless a file is rejected or changes during the reload."""
         loaded = self._files.read()
         if loaded is None:
             return
@@ -159,7 +159,7 @@ class Runtime:
 
     async def _discover(self) -> None:
         """If no targets are configured and none have been discovered yet, requests the list of models from the router
-        model's server and uses these models as targets."""
+        model's server and uses the suitable models as targets."""
         active = self.active
         if active.configuration.targets is not None or active.fleet.targets:
             return

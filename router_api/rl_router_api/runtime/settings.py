@@ -21,7 +21,7 @@ LAYER = SettingsLayer(Configuration, "RL_ROUTER_", only_null=(KEYS_FILE,))
 
 
 def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Configuration:
-    """Returns the configuration from the file `path`, the environment variables and the flags.
+    """Returns the configuration from the file `path` (if not None), the environment variables and the flags.
 
     The argument `flags` maps the names of fields, such as `routing.max_turns`, to values. Raises ConfigurationError if
     the file or a value is invalid.
@@ -35,7 +35,7 @@ def merged(
     """Returns the configuration from `values`, the environment variables and the flags.
 
     Environment variables override `values`, and flags override environment variables. The argument `path` is the path
-    of the file that contains `values`. Raises ConfigurationError if a value is invalid.
+    of the file that contains `values`, or None without a file. Raises ConfigurationError if a value is invalid.
     """
     configuration = LAYER.merged(values, environment, flags, path)
     name = configuration.routing.policy
@@ -47,8 +47,9 @@ def merged(
 def parsed(text: str, path: str) -> dict[str, Any]:
     """Returns the settings in `text`, the content of the configuration file `path`.
 
-    Raises ConfigurationError if the text is invalid, or if the value of `server` is missing or not a mapping. An empty
-    field `server.api_keys_file` becomes an invalid value, so that a truncated file does not disable authentication.
+    Raises ConfigurationError if the text is invalid, or if the text has a key `server` whose value is empty or not a
+    mapping. An empty field `server.api_keys_file` becomes an invalid value, so that a truncated file does not disable
+    authentication.
     """
     values = parsed_file(text, path, Configuration)
     server = values.get("server", {})

@@ -77,7 +77,10 @@ class LoadedConfiguration:
 
 
 def with_keys(configuration: Configuration, *, has_server: bool = False, text: str = "") -> LoadedConfiguration:
-    """Returns the configuration with the API keys from its keys file. Raises KeysError if this file is invalid."""
+    """Returns the configuration with the API keys from its keys file, if any.
+
+    Raises KeysError if the keys file is invalid or unreadable.
+    """
     path = configuration.server.api_keys_file
     return LoadedConfiguration(
         configuration, None if path is None else read_keys(path), has_server=has_server, text=text
@@ -88,9 +91,10 @@ def with_keys(configuration: Configuration, *, has_server: bool = False, text: s
 class Source:
     """The files and flags from which a server loads the configuration and the API keys at the start and at a reload.
 
-    The attribute `path` is the path of the configuration file. The attribute `flags` contains values that override the
-    configuration file. The attribute `state` is the path of the state folder, which contains copies of the last valid
-    files. A server that starts while the configuration file or the keys file is invalid uses these copies.
+    The attribute `path` is the path of the configuration file, if any. The attribute `flags` contains values that
+    override the configuration file and the environment variables. The attribute `state` is the path of the state
+    folder, if any, which contains copies of the last valid files. A server that starts while the configuration file or
+    the keys file is invalid uses these copies.
     """
 
     path: str | None = None
@@ -110,8 +114,8 @@ class Source:
     def load(self, before: Authentication | None = None) -> LoadedConfiguration:
         """Returns the configuration and the API keys on disk.
 
-        Raises ConfigurationError or KeysError if a file is invalid, or if the method `check_keeps` rejects the change
-        from `before` to the configuration on disk.
+        Raises ConfigurationError or KeysError if a file, an environment variable or a flag is invalid, or if the method
+        `check_keeps` rejects the change from `before` to the configuration on disk.
         """
         configuration, has_server, text = self._read(self.path)
         loaded = with_keys(configuration, has_server=has_server, text=text)
@@ -120,18 +124,19 @@ class Source:
         return loaded
 
     def check(self) -> LoadedConfiguration:
-        """Returns the configuration and the API keys on disk, after the same checks as in the method `start`.
+        """Returns the configuration and the API keys on disk, after the same checks as in `start` without `before`.
 
         Raises ConfigurationError or KeysError if a check fails.
         """
         return self.load(self._saved_authentication())
 
     def start(self, before: LoadedConfiguration | None = None) -> LoadedConfiguration:
-        """Returns the configuration on disk, or an earlier valid configuration if a file on disk is invalid.
+        """Returns the configuration on disk, or an earlier valid configuration if the method `load` raises an error.
 
         The earlier configuration is `before` if `before` is not None, and otherwise the configuration in the copies of
-        the last valid files. The argument `before` is the configuration that this process has already loaded. Raises
-        ConfigurationError or KeysError if no valid configuration is available.
+        the last valid files. The argument `before` is the configuration that the server has already loaded. If the
+        configuration on disk is valid, the method `remember` saves it. Raises ConfigurationError or KeysError if no
+        valid configuration is available.
         """
         try:
             loaded = self.load(before.authentication) if before else self.check()
@@ -141,9 +146,9 @@ class Source:
         return loaded
 
     def remember(self, loaded: LoadedConfiguration) -> None:
-        """Saves copies of the configuration file and the keys file as the last valid files.
+        """Saves copies of the configuration file and the keys file, and their `Authentication`, in the state folder.
 
-        Does nothing if no state folder is configured.
+        Logs a warning if the copies cannot be saved. Does nothing if no state folder is configured.
         """
         try:
             if self.path is not None:
@@ -182,7 +187,7 @@ class Source:
             return read_keys(str(copy))
 
     def _saved_authentication(self) -> Authentication | None:
-        """Returns the saved `Authentication` of the last valid files, or `_CLOSED`, or None if no files are saved."""
+        """Returns the saved `Authentication`, `_CLOSED` if missing or unreadable, or None if no files are saved."""
         copy, record = self._copy_path(self.path), self._authentication_path
         if record is not None and record.exists():
             try:
@@ -222,7 +227,7 @@ def _hashed(path: str) -> str:
 def _write(path: Path | None, data: bytes) -> None:
     """Replaces the content of a file atomically.
 
-    Only the owner may read the file, because the file may contain hashes of API keys.
+    Only the owner may read the file, because the file may contain hashes of API keys. Does nothing if `path` is None.
     """
     if path is not None:
         handle, temporary = tempfile.mkstemp(dir=path.parent)

@@ -20,8 +20,8 @@ class WatchedFiles:
     def __init__(self, loaded: LoadedConfiguration, source: Source | None) -> None:
         self.refused: str | None = None
         self.refused_keys_file: str | None = None
-        """The path of the keys file that the server rejected. This path may differ from the path of the keys file in
-        use."""
+        """The path of the keys file that the server rejected, if any. This path may differ from the path of the keys
+        file in use."""
         self._loaded = loaded
         self._source = source
         if loaded.refused is not None:
@@ -42,7 +42,7 @@ class WatchedFiles:
         return True
 
     def read(self) -> LoadedConfiguration | None:
-        """Returns the configuration and the API keys on disk, or None if a file is invalid or changed during the
+        """Returns the configuration and the API keys on disk, or None if a file is rejected or changed during the
         read."""
         before = self._contents()
         try:
@@ -53,7 +53,7 @@ class WatchedFiles:
         return loaded if self._contents() == before else None
 
     def accept(self, loaded: LoadedConfiguration) -> None:
-        """Marks `loaded` as the configuration in use, and saves `loaded` as the last valid configuration."""
+        """Marks `loaded` as the configuration in use, and saves copies of its files unless `source` is None."""
         self._loaded = loaded
         self.refused = self.refused_keys_file = None
         if self._source is not None:
@@ -80,8 +80,8 @@ class WatchedFiles:
 def _content(path: str | None) -> bytes | str | None:
     """Returns the bytes of the file `path`, the error text if the file cannot be read, or None if `path` is None.
 
-    The error text differs for a missing and an unreadable file, because the server rejects an unreadable keys file, but
-    treats a missing keys file as a file without keys.
+    The error text shows whether the file is missing or unreadable. The difference matters, because the server rejects
+    an unreadable keys file, but treats a missing keys file as a file without keys.
     """
     try:
         return None if path is None else Path(path).read_bytes()

@@ -26,11 +26,11 @@ from .start_errors import report
 
 
 def create() -> App:
-    """Returns the ASGI application of the router API, configured by a file and by environment variables.
+    """Returns the ASGI application of the router API, configured by environment variables and, if any, a file.
 
-    The environment variable RL_ROUTER_CONFIG is the path of the configuration file. Sends the log of the process to
-    standard error, as JSON. Ends the process with an exit code of the enum `ExitCode` if no valid configuration is
-    available.
+    The environment variable RL_ROUTER_CONFIG contains the path of the configuration file. Sends the log of the process
+    to standard error, as JSON. Ends the process with an exit code of the enum `ExitCode` if no valid configuration is
+    available, or if the function `check_keys` rejects the configuration.
     """
     open_closed_streams()
     source = Source.from_environment()
