@@ -12,7 +12,7 @@ LimitOf = Callable[[Path], tuple[int, int]]
 
 
 def available(root: Path = Path("/"), affinity: int | None = None) -> int:
-    """Returns the number of cores that the CPU affinity and all cgroup limits under `root` allow, at least 1."""
+    """Returns how many whole cores the CPU affinity and all cgroup limits under `root` allow, but at least 1."""
     cores = len(os.sched_getaffinity(0)) if affinity is None else affinity
     return max(1, int(min([cores, *_limits(root)])))
 

@@ -16,8 +16,8 @@ from rl_router_model.address import read_host
 from rl_router_model.problem import ExitCode
 
 _FLAG = re.compile(r"(?P<name>--?[A-Za-z][^\s=]*)(?P<value>(=.*)?)", re.DOTALL)
-"""Matches a flag of the command line. A negative number, JSON or a text with spaces is a value and not a flag, even if
-the value begins with a dash."""
+"""Matches a flag of the command line. A negative number, JSON or a text with a space before any `=` is a value and not
+a flag, even if the value begins with a dash."""
 _TYPO = 0.81
 """The minimum similarity at which an unknown flag counts as a typo of a known flag. Among the flags of vLLM 0.32 that
 the CPU fallback does not know, `--max-num-active-seqs` is the most similar to a known flag, with a similarity of

@@ -12,16 +12,16 @@ from rl_router_model.hosting.explain import explain, last_line
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "too little GPU memory is free. Lower"),
         ("ValueError: No available memory for the cache blocks.", "too little GPU memory is free. Lower"),
         ("ValueError: Free memory on device (1/80 GiB) is less than desired", "too little GPU memory is free. Lower"),
-        ("huggingface_hub.errors.RepositoryNotFoundError: 404", "the hub has no model org/name. Fix --model."),
-        ("OSError: org/name is not a local folder", "the hub has no model org/name. Fix --model."),
+        ("hub.errors.RepositoryNotFoundError: 404", "the Hugging Face hub has no model org/name. Fix --model."),
+        ("OSError: org/name is not a local folder", "the Hugging Face hub has no model org/name. Fix --model."),
         (
             "401 Client Error: Unauthorized",
-            "the hub denies access to org/name, or has no such model. Fix --model, or accept the model's "
+            "the Hugging Face hub denies access to org/name, or has no such model. Fix --model, or accept the model's "
             "licence on the hub and set HF_TOKEN.",
         ),
         (
             "GatedRepoError: restricted",
-            "the hub denies access to org/name, or has no such model. Fix --model, or accept the model's "
+            "the Hugging Face hub denies access to org/name, or has no such model. Fix --model, or accept the model's "
             "licence on the hub and set HF_TOKEN.",
         ),
         ("OSError: [Errno 98] Address already in use", "port 8000 is in use. Stop the program that listens on"),

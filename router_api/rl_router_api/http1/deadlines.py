@@ -1,4 +1,4 @@
-"""Closes a connection if the client is too slow to send the headers of a request or to read a response."""
+"""Closes a connection if the client does not send a request in time, or reads nothing of a response for too long."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 
 
 class Deadlines:
-    """The two timers of a connection: one for the headers of a request, and one for the reading of a response.
+    """The two timers of a connection: one closes the connection at the time `due`, and one checks if the client reads.
 
     All timeouts of the class `Deadlines` are in seconds. The attribute `due` is the time on the event loop's clock at
-    which the connection will be closed. While a request runs, `due` is 0.
+    which the connection will be closed unless a request starts first. Without such a time, `due` is 0.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Deadlines:
             self._set_timer()
 
     def stop(self) -> None:
-        """Removes the deadline for a request's headers, because a request has started."""
+        """Removes the deadline `due`, because a request has started."""
         self.due, self.in_headers = 0.0, False
 
     def close_connection(self) -> None:
@@ -69,13 +69,13 @@ class Deadlines:
             self.close_connection()
 
     def expect_reader(self) -> None:
-        """Aborts the connection if the client reads nothing of its response within the write timeout."""
+        """Until `reader_caught_up` is called, aborts the connection if the client reads nothing in a write timeout."""
         unread = self._transport.get_write_buffer_size()
         self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
 
     def _check_reader(self, unread_before: int) -> None:
         """Aborts the connection if the client has read nothing since the timer was started, because the request might
-        otherwise never end."""
+        otherwise never end. If the client has read something, the timer is started again."""
         if self._transport.get_write_buffer_size() < unread_before:
             self.expect_reader()
         else:

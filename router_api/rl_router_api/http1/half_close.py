@@ -1,4 +1,4 @@
-"""Detects whether a client that has closed only the sending side of the connection still waits for the response.
+"""Detects whether a client that has closed the sending side of the connection still waits for the response.
 
 Some clients, such as `nc -N`, close the sending side of the connection after the request. The server receives the same
 TCP segment (FIN) from a client that has closed only the sending side as from a client that has closed the whole

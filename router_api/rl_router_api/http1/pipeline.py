@@ -1,6 +1,6 @@
 """Runs the requests of a connection one after another.
 
-A request starts when the previous request's response is complete.
+A request starts only after the previous request's response is complete.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .request_response import RequestResponseCycle
 class Pipeline:
     """The requests of a connection, in the order in which the client sent the requests.
 
-    The attribute `running` is the request that was started last. The attribute `waiting` contains the requests that
-    were received but not started. The attribute `is_half_closed` is true after the client has closed the sending side
-    of the connection and still waits for responses.
+    The attribute `running` is the request that was started last. The attribute `waiting` contains the requests whose
+    headers have been parsed, but that have not started. The attribute `is_half_closed` is true after the client has
+    closed only the sending side of the connection and still waits for responses.
     """
 
     def __init__(self, app: App, state: ServerState, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:

@@ -1,4 +1,4 @@
-"""Parses a connection's bytes into requests with httptools, and limits the size of headers and of body framing."""
+"""Parses a connection's bytes into requests with httptools, limits headers, and counts the bytes of body framing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SMALL = 2_500
 _END = b"\r\n\r\n"
 """The bytes at the end of the headers, and at the end of a chunked body."""
 _MAX_BUFFERED = 64 * 1024
-"""The number of unread body bytes above which the connection stops reading from the client."""
+"""The number of body bytes that the application has not read, above which the connection stops reading."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -63,7 +63,7 @@ class RequestReader:
     The attribute `latest` is the request whose headers were completed last. The attribute `in_headers` is true until
     the end of a request's headers, and again after the request's end. The attribute `overhead` is the size, in bytes,
     of the segments after the last segment with a byte of a body, the end of headers or the end of a request. From
-    the first byte of headers, `overhead` is at least 1. The attribute `unread` contains bytes that are not yet parsed.
+    the first byte of headers to their end, `overhead` is at least 1. The attribute `unread` contains unparsed bytes.
     """
 
     def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
@@ -95,9 +95,9 @@ class RequestReader:
     def read(self, data: bytes) -> None:
         """Parses a segment of bytes from the client.
 
-        Raises HttpParserError if the segment is invalid or exceeds a limit. If a large segment contains more requests
-        after a request without a complete response, the bytes of these requests stay in the attribute `unread`, because
-        a parsed request takes much more memory than the bytes of the request.
+        Raises HttpParserError if the segment is invalid, has too many headers or completes too large headers. If the
+        response to a request is not complete, a large segment is parsed only to the part with the request's end,
+        because parsed requests take much more memory than their bytes. The other bytes stay in the attribute `unread`.
         """
         size, start = len(data), 0
         if size <= _SMALL:
@@ -222,8 +222,8 @@ class RequestReader:
         head.
 
         Java's HTTP client sends the `Upgrade` header to offer h2c, which is HTTP/2 without TLS. If the request kept the
-        header `Upgrade`, the parser would treat the body as data of the protocol that the header names. Raises
-        HttpParserError if the method is CONNECT.
+        header `Upgrade`, the parser would treat the body as data of the protocol that the header names. Replaces
+        the parser. Raises HttpParserError if the method is CONNECT.
         """
         headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
         if len(headers) == len(self._headers):

@@ -6,7 +6,7 @@ import http
 from dataclasses import dataclass
 
 MAX_OVERHEAD = 64 * 1024
-"""The maximum number of consecutive bytes of headers, or of chunk sizes, chunk extensions and trailers."""
+"""The maximum number of consecutive bytes of URL and headers, or of chunk sizes, chunk extensions and trailers."""
 MAX_HEADERS = 256
 """The maximum number of headers of a request. Even a header of 4 bytes takes more than 100 bytes of memory."""
 

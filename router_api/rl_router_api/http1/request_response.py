@@ -34,7 +34,7 @@ class CycleConnection(Protocol):
     def write(self, data: bytes) -> None: ...
 
     async def drained(self) -> None:
-        """Waits until the client has read so much of the buffered response that the server can write more."""
+        """Waits until the client has read enough of the response for the server to write more, or has disconnected."""
 
     def resume_reading(self) -> None: ...
 
@@ -102,7 +102,7 @@ class RequestResponseCycle:
         self._on_disconnect = None
 
     async def run(self, app: App, scope: Scope) -> None:
-        """Runs the ASGI application for this request.
+        """Runs the ASGI application for this request, and logs an exception that the application raises.
 
         If the application sends no response, the method sends a response with status 500. If the application sends an
         incomplete response, the method aborts the connection.
@@ -139,7 +139,7 @@ class RequestResponseCycle:
             self._wake()
 
     def disconnect(self) -> None:
-        """Marks the client of the request as disconnected."""
+        """Marks the client as disconnected, and calls the callback of `watch` if the response is not complete."""
         self.disconnected = True
         if self._on_disconnect is not None and not self.response_complete:
             self._on_disconnect()

@@ -9,7 +9,7 @@ from ..routing.decide import Candidate, Decision, Limits, PastCall, PlannedCall,
 
 
 class Fixed:
-    """A policy that always chooses the first candidate of the fallback order, without a call to the router model."""
+    """A policy that chooses the first candidate of the fallback order, without a call to the router model."""
 
     def __init__(self, fallback: Sequence[str]) -> None:
         self._fallback = fallback
@@ -23,7 +23,7 @@ class Fixed:
         """
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(reason="no target in `routing.fallback` can serve the request. Add a suitable target to it")
+            return Decision(reason="no target in `routing.fallback` can serve the request. Add a target that can")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 

@@ -1,4 +1,4 @@
-"""Routes a request and returns the answer within the deadline.
+"""Routes a request, and returns the answer, or the stream of an answer that has begun, within the deadline.
 
 For a preview of a request, the policy decides, but the router calls no target.
 """
@@ -22,7 +22,7 @@ from .model_names import pinned_target
 from .outcome import Outcome
 from .turns import Turns
 
-_DEADLINE_REMEDY = "Raise `router.deadline_ms` or the server's `routing.deadline`, or use faster models."
+_DEADLINE_REMEDY = "Raise the lower of `router.deadline_ms` and the server's `routing.deadline`, or use faster models."
 
 
 class Preview(Struct, frozen=True):
@@ -90,7 +90,7 @@ class Answerer:
     def _callees(self, request: Request, limits: Limits, pinned: str | None) -> list[Callee]:
         """Returns the targets that can serve the request, or only the pinned target if `pinned` is not None.
 
-        Raises ApiError if no target can serve the request.
+        Raises ApiError if none of these targets can serve the request.
         """
         only = self._fleet.target(pinned) if pinned is not None else None
         return eligible_targets(

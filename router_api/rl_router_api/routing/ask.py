@@ -24,7 +24,7 @@ same model with a shorter context."""
 
 
 class RouterModel:
-    """The router model of one configuration. The first call looks up the model's name and context length."""
+    """The router model of one configuration. A call looks up the model's name and context length if unknown."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -65,8 +65,8 @@ class Calls:
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
         """Returns the planned calls that the free slots, the remaining money and the limit on calls allow together.
 
-        The parameter `offered` contains the names of the targets that the policy was allowed to call. The free slots
-        are checked again, because other requests may have taken slots while the policy decided.
+        The parameter `offered` contains the names of the targets that the policy was allowed to call. The targets
+        are checked again, because, for example, other requests may have taken slots while the policy decided.
         """
         names = {call.target for call in planned if call.target in offered}
         verdicts = [
@@ -104,8 +104,8 @@ class Calls:
     def _raise_if_final(self) -> None:
         """Raises the error of the first target that rejected the request, if no other target may be called.
 
-        If a target rejects the content of the request, at most one other target is called afterwards. If every target
-        would reject the request, no other target is called.
+        If a call has succeeded, nothing is raised. After a rejection, the next failure is final, unless a missing slot
+        or the money limit caused the failure. A rejection with which every target would answer is final at once.
         """
         if self.completed:
             return
@@ -214,7 +214,7 @@ class Calls:
 
 
 def _pause_before(failure: CallFailedError) -> float:
-    """Returns the number of seconds to wait before a retry: a fixed time and a random time.
+    """Returns the number of seconds to wait before a retry: a fixed time plus a random time.
 
     If the target's response names a waiting time, for example in the header `Retry-After`, the fixed time is this
     waiting time. Otherwise, the fixed time is 1 s after a response with status 429, and 0.1 s after any other failure.

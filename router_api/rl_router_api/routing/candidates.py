@@ -83,7 +83,7 @@ class Verdict(Struct, frozen=True):
 
 
 def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
-    """Returns a verdict on each target, in the order of the parameter `targets`."""
+    """Returns a verdict on each of `targets`. An open circuit breaker counts only if another target is eligible."""
     verdicts = [check_target(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
         # No target is eligible. A call to a target with an open circuit breaker is better than an error.
@@ -200,7 +200,7 @@ def _unmet(request: Request, keyed: Sequence[Verdict], reasons: str) -> ApiError
     ]
     unmet = sorted(need for need in request.needs if not any(need in names for names in supported))
     needs = ", ".join(unmet or sorted(request.needs))
-    message = f"No model supports {needs}" if unmet else f"No single model supports all of {needs}"
+    message = f"No model supports {needs}" if unmet else f"No model can serve this request, which needs {needs}"
     param = {"tools": "tools", "json_schema": "response_format", "n": "n", "logprobs": "logprobs"}
     at_fault = param.get(unmet[0], "messages") if unmet else None
     remedy = f"Change the request, or add a model that supports {needs}."

@@ -106,7 +106,7 @@ async def _tunnel(
 ) -> None:
     """Makes the proxy connect to the upstream, and starts TLS with the upstream through the proxy.
 
-    Raises ProxyRefusedError if the proxy refuses to connect.
+    Raises ProxyRefusedError if the proxy refuses to connect, and OSError or TransportError if the tunnel fails.
     """
     authority = f"[{endpoint.host}]:{endpoint.port}" if ":" in endpoint.host else f"{endpoint.host}:{endpoint.port}"
     header = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""

@@ -65,7 +65,7 @@ class Fleet:
         *,
         without: Collection[str] = (),
     ) -> Payload:
-        """Returns the request body for a target, with the names of the removed fields and of the router's additions.
+        """Returns the request body for a target, with the names of the removed parts and of the router's additions.
 
         The body contains neither the additions that the target has refused within the last hour nor the additions in
         the parameter `without`.
@@ -104,7 +104,7 @@ def fleet_of(
 ) -> Fleet:
     """Returns a fleet of the targets in the parameter `targets`.
 
-    If the configuration contains no targets, these targets are the models that the router model's server lists. If the
+    If the configuration contains no targets, these targets are models that the router model's server lists. If the
     configuration of a target did not change, the new fleet reuses the target's upstream from the fleet `previous`, and
     keeps the state of the cooldown and of the circuit breaker. If the configuration of the router model did not change,
     the new fleet reuses the router model's upstream from the fleet `previous`.

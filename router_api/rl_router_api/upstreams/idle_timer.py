@@ -12,7 +12,7 @@ class IdleTimer:
     """A timer that reports a failure if no data arrives on a connection for a given time.
 
     The code that uses the timer must set the attribute `last_data` to the event loop's current time whenever data
-    arrives. When the timer fires, the timer starts again if data has arrived since the timer was started. Setting the
+    arrives. If data has arrived or reading is paused when the timer fires, the timer starts again. Setting the
     attribute `last_data` takes less CPU time than starting a new timer for every piece of data.
     """
 

@@ -16,7 +16,7 @@ _READ_EVERY = 1.0
 class Key:
     """An API key from an environment variable or a file.
 
-    The file of an API key is read again, at most once per second. The router uses a new key without a restart.
+    When the key is used, the file is read again, but at most once per second. A new key in the file needs no restart.
     """
 
     def __init__(

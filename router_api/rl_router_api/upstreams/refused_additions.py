@@ -43,7 +43,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W_]")
 """The pattern of one word of an error. A code such as `BadRequest` has several words."""
 OUTPUT_LIMIT = "output_limit"
 """The name under which an output limit counts as an addition by the router. Only a money limit makes the router add an
-output limit. Under a money limit, the router does not send a call without the output limit."""
+output limit. The router never omits an output limit that a money limit requires."""
 _OUTPUT_LIMIT = re.compile(r"max_?\w*_?tokens|max_gen_len|n_predict|num_predict|\(.* in the completion\)", re.I)
 """The pattern of the words with which errors mention the output limit of a request."""
 _UNSUPPORTED = re.compile(
@@ -55,7 +55,7 @@ _UNSUPPORTED = re.compile(
 
 
 class RefusedAdditions:
-    """The additions by the router API that one upstream has refused within the last hour."""
+    """The additions by the router that one upstream has refused within the last hour."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -89,8 +89,8 @@ class RefusedAdditions:
         """Returns whether an upstream's error is about the output limit that the router added to a request.
 
         If the upstream accepts no value of the field that contains the output limit, the method remembers the output
-        limit as a refused addition. If the value is too large, the upstream may accept the output limit of another
-        request.
+        limit as a refused addition. Otherwise, the method remembers nothing, because the upstream may accept the output
+        limit of another request.
         """
         text = _text_of(error)
         if not _OUTPUT_LIMIT.search(text):

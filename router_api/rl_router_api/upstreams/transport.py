@@ -259,8 +259,8 @@ def _whole_head(method: str, url: str, proxy: str | None, headers: Mapping[str, 
 def _head(method: str, url: str, proxy: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
     """Returns the request line and the headers of an HTTP request, except the header `Content-Length`.
 
-    The returned bytes are cached, because calls to an upstream usually differ only in the body and in the header
-    `traceparent`.
+    The returned bytes are cached, because calls to an upstream without the header `traceparent` usually differ only in
+    the body.
     """
     lines = [*_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers)]
     head = "\r\n".join([*lines, ""])

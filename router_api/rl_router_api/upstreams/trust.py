@@ -1,4 +1,4 @@
-"""The certificate authorities that the router trusts. The router reads a changed file or folder again."""
+"""The certificate authorities that the router trusts. A changed SSL_CERT_FILE or SSL_CERT_DIR is read again."""
 
 from __future__ import annotations
 

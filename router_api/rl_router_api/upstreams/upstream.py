@@ -34,8 +34,9 @@ class Upstream:
     """One server that the router API calls: the router model or a target.
 
     The attribute `latency` is the moving average, in seconds, of the latencies of complete answers (None before the
-    first complete answer). The attribute `last_error` is the error of the last call (None if the last call succeeded or
-    no call has ended). The attribute `known` says whether any call has succeeded or failed.
+    first complete answer). The attribute `last_error` is the error of the last call or health probe that succeeded or
+    failed (None if it succeeded or `known` is False). The attribute `known` says whether any call or health probe has
+    succeeded or failed.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Upstream:
     def redact(self, text: str) -> str:
         """Returns the first 500 characters of the text, in which `***` replaces the upstream's secrets.
 
-        The secrets are the API key and the values of the configured headers and query.
+        The secrets are the API key and the values of the configured headers and query that have at least 6 characters.
         """
         for secret in (self.key.value, *self._own_headers.values(), *self._own_query.values()):
             if len(secret) >= _MIN_SECRET:
@@ -143,7 +144,7 @@ class Upstream:
 
     def failed(self, call: int, error: str, *, counts: bool) -> None:
         """Records a failed call. The parameter `counts` says whether the circuit breaker counts the call as a
-        failure."""
+        failure or as a success."""
         self.known, self.last_error = True, error
         if counts:
             self.breaker.failed(call)

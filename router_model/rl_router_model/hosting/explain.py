@@ -18,9 +18,9 @@ def explain(lines: Iterable[str], model: str, port: int) -> str:
     causes = {
         _OUT_OF_MEMORY: "too little GPU memory is free. Lower --max-model-len, or use more GPUs (--gpus, "
         "--tensor-parallel-size). If other programs use the GPUs, stop them or lower --gpu-memory-utilization.",
-        _NO_ACCESS: f"the hub denies access to {model}, or has no such model. Fix --model, or accept the model's "
-        "licence on the hub and set HF_TOKEN.",
-        _NO_MODEL: f"the hub has no model {model}. Fix --model.",
+        _NO_ACCESS: f"the Hugging Face hub denies access to {model}, or has no such model. Fix --model, or accept the "
+        "model's licence on the hub and set HF_TOKEN.",
+        _NO_MODEL: f"the Hugging Face hub has no model {model}. Fix --model.",
         _PORT_IN_USE: port_in_use(port),
     }
     for pattern, explanation in causes.items():

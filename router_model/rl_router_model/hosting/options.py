@@ -25,8 +25,8 @@ exit codes:
   1    the router model cannot be hosted; the message says why
   2    the command line is invalid
   129  after SIGHUP; 130 after Ctrl-C; 143 after SIGTERM
-All other exit codes except 0 come from the engine. docs/troubleshooting.md lists the
-exit codes of the CPU fallback.
+All other exit codes except 0 come from the engine, which may also end with 1 or 2.
+docs/troubleshooting.md lists the exit codes of the CPU fallback.
 
 examples:
   {prog}

@@ -15,12 +15,12 @@ import msgspec
 from ...conversation.request import Message, Part
 
 MIN_BYTES = 400
-"""The minimum size limit of the conversation and the answers in bytes, even if the router model's context is short."""
+"""The minimum size limit, in bytes, of the conversation and answers together, even if the model's context is short."""
 _MAX_ROLE = 40
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
 _TOLERANCE = 100
-"""The number of bytes by which an excerpt may exceed the size limit, because not every byte of the notes about
-omitted parts is counted."""
+"""The number of bytes by which a conversation or an excerpt may exceed the size limit, because not every byte of the
+notes about omitted parts is counted."""
 _MIN_EXCERPT = 100
 _SYNTAX = len('{"role":"","text":""},')
 _Texts = list[tuple[str, str]]
@@ -33,7 +33,7 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> str:
 
     If the conversation has more than `room` bytes, the first message (often the system prompt) gets at most a quarter
     of `room`, and the last messages get the remaining bytes. A single message gets all of `room`. If messages are left
-    out, a note says how many.
+    out, a note says how many. If `room` is small, many escapes may make the JSON larger than `room`.
     """
     texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
     unescaped = sum([_size(role, text) for role, text in texts])
@@ -89,9 +89,9 @@ def _escaped(text: str) -> str:
 
 
 def excerpt(text: str, room: int) -> str:
-    """Returns an excerpt of a text.
+    """Returns a text, or an excerpt of the text if the text is too long.
 
-    After the function `as_data` has escaped the excerpt, the excerpt has at most about `room` bytes.
+    After `as_data` has escaped the result, the result has at most about `room` bytes, or more if `room` is small.
     """
     left, kept = room, shortened(text, room)
     while (size := _bytes(as_data(kept))) > room + _TOLERANCE and left > _MIN_EXCERPT:

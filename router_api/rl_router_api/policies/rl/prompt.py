@@ -87,7 +87,7 @@ def decision_schema(candidates: Sequence[Candidate], selectable: Sequence[str]) 
 def messages(
     system: str, conversation: Sequence[Message], calls: Sequence[PastCall], way: Way, room_tokens: int
 ) -> list[dict[str, Any]]:
-    """Returns the messages for the router model. The messages have at most about `room_tokens` tokens together."""
+    """Returns the messages for the router model, in at most about `room_tokens` tokens if `system` is short."""
     room = max(min(room_tokens * _BYTES_PER_TOKEN, _MAX_BYTES) - len(system.encode()), MIN_BYTES)
     for_answers = room // 2 if calls else 0
     question = [

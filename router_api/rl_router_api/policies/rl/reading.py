@@ -77,7 +77,7 @@ def read_schema(message: AnswerMessage, offered: Mapping[str, str], *, selectabl
 
 
 def without_thoughts(text: str) -> str:
-    """Returns the text after the last tag `</think>` and before a tag `<think>` that is never closed."""
+    """Returns the text after the last tag `</think>`, if any, and before an unclosed tag `<think>`, if any."""
     return _THOUGHT.sub("", text).strip()
 
 
