@@ -1,4 +1,4 @@
-"""A world with a known answer: synthetic prompts and models, whose probability of a good answer is known.
+"""A world with a known answer: synthetic prompts, and models whose probability of a good answer is known.
 
 Each prompt has a kind and a difficulty, which the words of the prompt show. Each model is good at some kinds, and costs
 more or less. So the best policy is known, and the regret of any other policy can be computed without sampling error.

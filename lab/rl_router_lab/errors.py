@@ -1,4 +1,4 @@
-"""The errors of the lab. Each message is one line that names the file, the row and the remedy."""
+"""The errors of the lab. Each message is one line that says what is wrong and how to fix it."""
 
 
 class LabError(Exception):

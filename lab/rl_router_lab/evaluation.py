@@ -1,7 +1,7 @@
 """Evaluates a policy on prompts that the policy was not trained on, beside the baselines.
 
-Intervals are 95 % percentile bootstraps over 1,000 resamples of the prompts. In each resample everything is computed
-anew.
+Intervals are 95 % percentile bootstraps over 1,000 resamples of the prompts. All steps of a measure are repeated for
+each resample.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def auroc(predicted: Array, scores: Array) -> float | None:
 
 
 def mean_auroc(outcomes: Outcomes, table: Table) -> float | None:
-    """Returns the mean AUROC over tasks and models with at least 50 good and bad answers together."""
+    """Returns the mean AUROC over all pairs of a model and a task with at least 50 prompts."""
     tasks = np.array([prompt.task for prompt in table.prompts])
     groups = [
         auroc(outcomes.predictions.qualities[rows, model], outcomes.scores[rows, model])

@@ -37,6 +37,8 @@ class Hull:
     def area(self, low: float, high: float) -> float:
         """Returns the mean quality of the hull between two costs. The mean is exact, because the hull is linear between
         its corners."""
+        if high <= low:
+            return float(self.at(np.array([low]))[0])
         inside = (self.costs > low) & (self.costs < high)
         costs = np.concatenate([[low], self.costs[inside], [high]])
         qualities = self.at(costs)
@@ -83,7 +85,7 @@ class Comparison:
 
     @property
     def gain(self) -> float:
-        """The AIQ of the router less the AIQ of the constants."""
+        """The AIQ of the router minus the AIQ of the constants."""
         return self.aiq - self.constants_aiq
 
 
@@ -114,9 +116,14 @@ class Routed:
         return Comparison(
             aiq=router.area(low, high),
             constants_aiq=hull(constant_costs, constant_scores).area(low, high),
-            match=None if reached is None else reached / float(constant_costs[best]),
+            match=None if reached is None else _ratio(reached, float(constant_costs[best])),
             best_quality=float(constant_scores[best]),
         )
+
+
+def _ratio(cost: float, of: float) -> float:
+    """Returns the ratio of two costs. The ratio of two free models is 1."""
+    return cost / of if of else 1.0
 
 
 def routed(chosen: NDArray[np.intp], scores: Array, costs: Array) -> Routed:

@@ -52,12 +52,16 @@ def require(models: Models, names: Iterable[str], file: Path) -> None:
 def _model(file: Path, name: str, fields: Any) -> Model:
     price: Any = fields.get("price") if isinstance(fields, dict) else None
     numbers = [price.get(kind) for kind in ("input", "output")] if isinstance(price, dict) else [None]
-    if not all(_is_price(number) for number in numbers):
+    if not all(_is_amount(number) for number in numbers):
         raise LabError(f"{file}: the model `{name}` has no `price` with the numbers `input` and `output`. Add them")
     size, benchmarks = fields.get("parameters_billion"), fields.get("benchmarks") or {}
+    if not (size is None or _is_amount(size)):
+        raise LabError(f"{file}: `parameters_billion` of the model `{name}` is {size!r}. Use a number, or leave it out")
+    if not isinstance(benchmarks, dict) or not all(_is_amount(score) and score <= 1 for score in benchmarks.values()):
+        raise LabError(f"{file}: `benchmarks` of the model `{name}` is not an object of scores from 0 to 1. Correct it")
     input_, output = float(price["input"]), float(price["output"])
     return Model(Price(input_, output), Profile(input_, output, size, benchmarks))
 
 
-def _is_price(value: object) -> bool:
+def _is_amount(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")

@@ -17,7 +17,7 @@ def read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         for number, row in _rows(file):
             if not isinstance(row, dict):
-                raise LabError(f"{file}, row {number}: is no JSON object. Use one object per line")
+                raise LabError(f"{file}, row {number}: is not a JSON object. Use one object per line")
             yield number, row
     except (OSError, ValueError, EOFError, csv.Error) as error:
         raise LabError(f"{file}: cannot be read: {error}. Pass a file in JSONL, CSV or Parquet form") from None
@@ -40,7 +40,7 @@ def _json_lines(lines: TextIO) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, json.loads(line)
             except ValueError as error:
-                raise ValueError(f"row {number} is no JSON ({error})") from None
+                raise ValueError(f"row {number} is not JSON ({error})") from None
 
 
 def _parquet(file: Path) -> list[dict[str, Any]]:

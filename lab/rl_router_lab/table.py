@@ -28,6 +28,8 @@ USUAL_TOKENS = {
 }  # fmt: skip
 """The number of output tokens of a usual answer in each family of tasks, for tables without lengths."""
 _OTHER_TOKENS = 250
+_MOST = 1e9
+"""The maximum cost, and the maximum number of output tokens, of an answer."""
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -97,9 +99,12 @@ def read_tables(files: Iterable[Path]) -> Table:
     prompts = [_prompt(*row) for row in rows]
     _check_ids(rows, prompts)
     scores = [_numbers(*row, "scores", 1.0) for row in rows]
+    empty = next((at for at, row in enumerate(scores) if not row), None)
+    if empty is not None:
+        raise LabError(f"{rows[empty][0]}, row {rows[empty][1]}: `scores` is empty. Leave out the row")
     models = tuple(sorted({model for row in scores for model in row}))
     tokens = [_tokens(*row, models) for row in rows]
-    costs = [_numbers(*row, "cost", float("inf")) for row in rows]
+    costs = [_numbers(*row, "cost", _MOST) for row in rows]
     return Table(tuple(prompts), models, *[_matrix(values, models) for values in (scores, tokens, costs)])
 
 
@@ -133,17 +138,20 @@ def _check_ids(rows: Sequence[tuple[Path, int, Any]], prompts: Sequence[Prompt])
 
 
 def _numbers(file: Path, number: int, row: dict[str, Any], field: str, highest: float) -> dict[str, float]:
-    values = {model: value for model, value in (row.get(field) or {}).items() if value is not None}
+    stated = row.get(field) or {}
+    if not isinstance(stated, dict):
+        raise LabError(f"{file}, row {number}: `{field}` is not an object. Use an object with one number per model")
+    values = {model: value for model, value in stated.items() if value is not None}
     for model, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= highest:
-            limit = f"between 0 and {highest:g}" if highest < float("inf") else "of at least 0"
+            limit = f"between 0 and {highest:g}"
             raise LabError(f"{file}, row {number}: `{field}` of `{model}` is {value!r}. Use a number {limit}")
     return values
 
 
 def _tokens(file: Path, number: int, row: dict[str, Any], models: Sequence[str]) -> dict[str, float]:
     usual = USUAL_TOKENS.get(str(row.get("family")), _OTHER_TOKENS)
-    return {**dict.fromkeys(models, float(usual)), **_numbers(file, number, row, "output_tokens", float("inf"))}
+    return {**dict.fromkeys(models, float(usual)), **_numbers(file, number, row, "output_tokens", _MOST)}
 
 
 def _matrix(rows: Sequence[dict[str, float]], models: Sequence[str]) -> Array:

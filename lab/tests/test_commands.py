@@ -1,4 +1,4 @@
-"""The commands of the lab, from outcomes to predictions, and what they say about wrong input."""
+"""The commands of the lab, from outcomes to predictions, and their messages about wrong input."""
 
 from __future__ import annotations
 
@@ -78,17 +78,19 @@ ROW: dict[str, Any] = {"id": "1", "prompt": "hi", "scores": {"small": 1}}
         ([{"id": "1", "scores": {}}], "row 1: has neither a `prompt` nor `messages`"),
         ([{"prompt": "hi", "scores": {}}], "row 1: lacks `id` or `scores`"),
         ([{**ROW, "scores": {"small": 1.5}}], "row 1: `scores` of `small` is 1.5. Use a number between 0 and 1"),
+        ([{**ROW, "scores": {}}], "row 1: `scores` is empty"),
+        ([{**ROW, "cost": 0.1}], "row 1: `cost` is not an object"),
         ([{**ROW, "scores": {"small": True}}], "`scores` of `small` is True"),
-        ([{**ROW, "cost": {"small": -1}}], "`cost` of `small` is -1. Use a number of at least 0"),
+        ([{**ROW, "cost": {"small": -1}}], "`cost` of `small` is -1. Use a number between 0 and 1e+09"),
         ([ROW, {**ROW, "prompt": "ho"}], "row 2: the id `1` has two prompts"),
         ([{**ROW, "scores": {"unknown": 1}}], "no price of the model `unknown`"),
         ([{"id": "1", "messages": [{"role": "system", "content": "x"}], "scores": {}}], "no message has the role"),
-        ([[1]], "row 1: is no JSON object"),
+        ([[1]], "row 1: is not a JSON object"),
         ([ROW], "have 1 prompts. Training needs at least 100"),
         ([], "the tables contain no prompt"),
     ],
 )
-def test_a_wrong_table_is_one_line_that_names_the_row(
+def test_the_error_about_a_wrong_table_is_one_line(
     folder: Path, rows: list[Any], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "wrong.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -106,9 +108,17 @@ def test_a_wrong_table_is_one_line_that_names_the_row(
         ("{}", 'has no object "models"'),
         ('{"models": {"small": {}}}', "the model `small` has no `price`"),
         ('{"models": {"small": {"price": {"input": -1, "output": 1}}}}', "the model `small` has no `price`"),
+        (
+            '{"models": {"small": {"price": {"input": 1, "output": 1}, "parameters_billion": "7B"}}}',
+            "`parameters_billion` of the model `small` is '7B'",
+        ),
+        (
+            '{"models": {"small": {"price": {"input": 1, "output": 1}, "benchmarks": [1]}}}',
+            "`benchmarks` of the model `small` is not an object",
+        ),
     ],
 )
-def test_a_wrong_file_of_models_is_one_line(
+def test_the_error_about_a_wrong_file_of_models_says_what_is_wrong(
     folder: Path, content: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "wrong.json").write_text(content)

@@ -70,6 +70,13 @@ def test_of_two_best_constants_the_cheaper_one_counts() -> None:
     assert routed(chosen, scores, costs).compare().match == pytest.approx(2)
 
 
+def test_models_of_equal_costs_are_compared_by_quality_alone() -> None:
+    free = np.zeros((2, 2))
+    scores = np.array([[1.0, 0.0], [0.0, 1.0]])
+    comparison = routed(choices(scores, free), scores, free).compare()
+    assert (comparison.gain, comparison.match) == (0.5, 1.0)
+
+
 def test_a_prompt_that_counts_twice_is_like_two_prompts() -> None:
     preferences, twice = np.array([[0.2, 0.9], [0.5, 0.4], [0.1, 0.3], [0.7, 0.6]]), [0, 1, 1, 2, 3]
     counted = routed(choices(preferences, COSTS), SCORES, COSTS).compare(np.array([1.0, 2.0, 1.0, 1.0]))

@@ -31,7 +31,7 @@ def test_on_new_prompts_the_regret_is_at_most_a_third_of_the_best_constants(seed
     assert regret(trained(world(1_500, seed), seed), new) <= new.constant_regret(VALUE) / 3
 
 
-def test_from_shuffled_scores_nothing_is_learned() -> None:
+def test_training_learns_nothing_from_shuffled_scores() -> None:
     new = world(600, 101)
     assert regret(trained(world(1_500, 1, shuffled=True), 1), new) > new.constant_regret(VALUE) / 3
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
         raise ArtefactError(f"{folder}: the artefact cannot be read: {error}. Copy the whole folder again") from None
     except KeyError as error:
         raise ArtefactError(f"{folder}: the artefact has no {error}. Train the artefact again") from None
-    except (ValueError, SafetensorError) as error:
+    except (TypeError, ValueError, SafetensorError) as error:
         raise ArtefactError(f"{folder}: the artefact is damaged: {error}. Copy the whole folder again") from None
 
 
@@ -83,10 +84,11 @@ def save_artefact(
 ) -> None:
     """Writes an artefact into a new folder. The folder appears only when it is complete.
 
-    Raises OSError if the folder exists already or cannot be written.
+    Raises OSError if the folder contains files or cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    partial.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    partial.chmod(0o755)
     files = {POLICY: save(dict(policy)), MEMORY: save(dict(memory))}
     for name, content in files.items():
         (partial / name).write_bytes(content)

@@ -39,7 +39,7 @@ class Embedding:
         self._scales = scales
         self._tokenizer = tokenizer
         self._known: dict[str, list[int]] = {}
-        """The tokens of words that were met before, because words repeat and the tokenizer is slow."""
+        """The tokens of earlier words, because words repeat and the tokenizer is slow."""
 
     def vector(self, text: str) -> NDArray[np.float32]:
         """Returns the vector of a text, with the length 1. The vector of a text without tokens is zero."""

@@ -49,7 +49,8 @@ def of_context(context: Context) -> NDArray[np.float32]:
 def of_text(text: str) -> NDArray[np.float32]:
     """Returns the 14 features of a text, in the order of `TEXT_NAMES`.
 
-    Counts are logarithms. The features `digits` and `capitals` are shares of the characters.
+    Counts are logarithms. The features `digits` and `capitals` are shares of the characters, times 5. The feature
+    `word_length` is the mean length of the words, divided by 10.
     """
     size = max(len(text), 1)
     words = _WORD.findall(text)

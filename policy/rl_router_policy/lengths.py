@@ -1,4 +1,4 @@
-"""Predicts how many output tokens the answer of a target to a prompt has."""
+"""Predicts the number of output tokens of a target's answer to a prompt."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The item network: describes a prompt as an item of a test, by the item's difficulty and the abilities that it needs.
 
-A target is a vector, too. The probability that a target's answer is good is the logistic function of the product of the
-two vectors (https://en.wikipedia.org/wiki/Item_response_theory). A network has several members that were trained with
-different random numbers. The members' probabilities are averaged.
+Each target has a vector, too. The probability that a target's answer is good is the logistic function of the scalar
+product of the two vectors (https://en.wikipedia.org/wiki/Item_response_theory). A network has several members that
+were trained with different random numbers. The members' probabilities are averaged.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class Candidate:
     """A target that can be called.
 
     The attribute `tool` is the name of the function that calls the target. The attribute `cost` is the cost of the
-    input in US dollars. If the attribute is None, the cost follows from the length of the text. The attribute `latency`
-    is in seconds. The attribute `profile` is None if the catalogue's profile or no profile is known.
+    input in US dollars. If `cost` is None, the cost follows from the length of the conversation. The attribute
+    `latency` is in seconds. If `profile` is None, the policy uses the profile in the catalogue.
     """
 
     tool: str
@@ -66,8 +66,8 @@ class Situation:
     """What is known when the policy decides.
 
     The attribute `value` is the worth of a good answer in US dollars, or None if costs do not count. The attribute
-    `ranking` contains the names of targets. If the guard's verdict is `unproven`, the first candidate of the ranking is
-    called.
+    `ranking` contains the names of targets. If the guard's verdict is `unproven`, the policy calls the first
+    candidate of the ranking. If the ranking names no candidate, the policy calls the best constant.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""What a good answer is worth: the value V in US dollars, in which quality and cost are compared."""
+"""The value V of a good answer in US dollars. The policy compares quality and cost by V."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def unit(prices: Sequence[tuple[float, float]]) -> float | None:
     """Returns the unit in US dollars: the mean cost of a usual call over the targets with a price.
 
     The argument contains the prices of input and output, in US dollars per million tokens. Returns None if no target
-    has a price.
+    has a price above 0.
     """
     if not prices:
         return None
@@ -25,7 +25,7 @@ def unit(prices: Sequence[tuple[float, float]]) -> float | None:
 
 
 def worth(prefer: str | float, unit_: float | None) -> float | None:
-    """Returns V in US dollars, rounded to a step of units. Returns None if there is no unit: then cost counts nothing.
+    """Returns V in US dollars, rounded to a step of units. Returns None if the unit is unknown.
 
     The argument `prefer` is one of the words of `UNITS`, or V in US dollars.
     """

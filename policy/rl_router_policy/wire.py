@@ -1,11 +1,10 @@
 """The JSON form of a situation and of a choice: the field `rl_router` of requests and responses.
 
-Only a server whose list of models announces that it reads the field gets the field.
+The field is meant for servers whose list of models announces support for the field.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, get_args
@@ -16,6 +15,7 @@ from .profile import Profile
 from .situation import Call, Candidate, Choice, Price, Situation, Status, Verdict
 
 VERSION = 1
+_MAX_NUMBER = 1e15
 
 
 def as_json(situation: Situation) -> dict[str, Any]:
@@ -116,8 +116,9 @@ class _Reader:
 
     def _finite(self, name: str) -> float:
         value = self.fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-            raise SituationError(f"`{self.path}.{name}` must be a number of at least 0, not {_kind(value)}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_NUMBER:
+            shown = _kind(value) if isinstance(value, bool) or not isinstance(value, (int, float)) else str(value)[:20]
+            raise SituationError(f"`{self.path}.{name}` must be a number from 0 to {_MAX_NUMBER:.0e}, not {shown}")
         return float(value)
 
     def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> Any:

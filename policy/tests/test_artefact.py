@@ -1,4 +1,4 @@
-"""Loading an artefact: a damaged artefact is refused with one line."""
+"""Loading an artefact: a damaged artefact is rejected with an error of one line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def test_a_changed_file_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"format": 2}, "format 2"), ({"embedding": "0"}, "another word embedding"), ({"targets": []}, "")],
+    [
+        ({"format": 2}, "format 2"),
+        ({"embedding": "0"}, "another word embedding"),
+        ({"targets": []}, ""),
+        ({"files": 5}, ""),
+    ],
 )
 def test_an_artefact_that_does_not_fit_is_refused(folder: Path, changes: dict[str, object], words: str) -> None:
     file = folder / MANIFEST
@@ -55,7 +60,7 @@ def test_an_artefact_that_does_not_fit_is_refused(folder: Path, changes: dict[st
     assert words in refused(folder)
 
 
-def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
+def test_a_manifest_that_is_not_json_is_rejected(folder: Path) -> None:
     (folder / MANIFEST).write_text("{")
     assert "damaged" in refused(folder)
 

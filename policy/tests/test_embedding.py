@@ -66,7 +66,7 @@ def test_words_that_are_unknown_or_too_long_have_no_influence(bundled: embedding
     assert np.array_equal(bundled.vector("hello " + "x" * 100_000), bundled.vector("hello"))
 
 
-def test_a_text_has_the_same_vector_when_its_words_were_met_before(bundled: embedding.Embedding) -> None:
+def test_a_text_has_the_same_vector_if_its_words_are_cached(bundled: embedding.Embedding) -> None:
     text = "the quick brown fox met the slow brown dog"
     assert np.array_equal(bundled.vector(text), bundled.vector(text))
     assert np.array_equal(bundled.vector(text), embedding.load(embedding.BUNDLED).vector(text))

@@ -12,7 +12,7 @@ def test_the_unit_is_the_mean_cost_of_a_call_with_1000_input_and_300_output_toke
 
 
 @pytest.mark.parametrize("prices", [[], [(0.0, 0.0)]])
-def test_without_a_price_cost_counts_nothing(prices: list[tuple[float, float]]) -> None:
+def test_without_a_price_the_value_is_unknown(prices: list[tuple[float, float]]) -> None:
     assert unit(prices) is None
     assert worth("balanced", unit(prices)) is None
 

@@ -28,7 +28,7 @@ WHOLE = Situation(
 
 
 @pytest.mark.parametrize("situation", [WHOLE, Situation(text="", candidates=())])
-def test_a_situation_survives_the_way_over_json(situation: Situation) -> None:
+def test_a_situation_is_unchanged_after_conversion_to_json_and_back(situation: Situation) -> None:
     assert situation_from(json.loads(json.dumps(as_json(situation)))) == situation
 
 
@@ -37,9 +37,10 @@ def test_a_situation_survives_the_way_over_json(situation: Situation) -> None:
     [
         ({"version": 2}, "`rl_router.version` is 2"),
         ({"text": 5}, "`rl_router.text` must be a string, not a number"),
-        ({"value": -1}, "`rl_router.value` must be a number of at least 0"),
+        ({"value": -1}, "`rl_router.value` must be a number from 0"),
         ({"value": True}, "`rl_router.value` must be a number"),
         ({"value": float("nan")}, "`rl_router.value` must be a number"),
+        ({"value": 10**400}, "`rl_router.value` must be a number from 0 to 1e+15"),
         ({"guard": "maybe"}, "`rl_router.guard` must be one of proven, safe, unproven, off"),
         ({"ranking": [1]}, "`rl_router.ranking` must contain only strings"),
         ({"candidates": {}}, "`rl_router.candidates` must be a list, not an object"),
@@ -59,7 +60,7 @@ def test_a_wrong_field_is_named(change: dict[str, object], words: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 5])
-def test_a_field_that_is_no_object_is_refused(value: object) -> None:
+def test_a_field_that_is_not_an_object_is_rejected(value: object) -> None:
     with pytest.raises(SituationError, match="`rl_router` must be an object"):
         situation_from(value)
 

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
             if reason:
                 left_out[reason] += 1
     if not prompts:
-        raise LabError(f"{options.files[0]}: contains no outcome. The columns {', '.join(_ANSWER)} are needed")
+        raise LabError(f"{options.files[0]}: contains no outcome. Name the columns {', '.join(_ANSWER)} with --column")
     partial = options.out.with_name(f".{options.out.name}.partial")
     partial.write_text("".join([f"{json.dumps(row, ensure_ascii=False)}\n" for row in prompts.values()]))
     partial.rename(options.out)
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
 def _column(text: str) -> tuple[str, str]:
     name, sign, column = text.partition("=")
     if not sign or not name or not column:
-        raise LabError(f"--column {text}: has not the form NAME=COLUMN. Pass for example --column score=correct")
+        raise LabError(f"--column {text}: does not have the form NAME=COLUMN. Pass for example --column score=correct")
     return name, column
 
 
@@ -80,7 +80,7 @@ def _add(prompts: dict[str, dict[str, Any]], file: Path, number: int, row: dict[
         return f"without `{missing[0]}`"
     numbers = {name: _number(row.get(name)) for name in _NUMBERS}
     if numbers["score"] is None or not 0 <= numbers["score"] <= 1:
-        return "with a `score` that is no number between 0 and 1"
+        return "with a `score` that is not a number between 0 and 1"
     tidy = {name: row[name] for name in ("id", "prompt", "task", "family") if row.get(name) not in (None, "")}
     maps = (("scores", "score"), ("output_tokens", "output_tokens"), ("cost", "cost"))
     tidy |= {field: {str(row["model"]): numbers[name]} for field, name in maps if numbers[name] is not None}
@@ -103,6 +103,6 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool):
         return float(value)
     try:
-        return float(value)  # type: ignore[arg-type]  # anything that is no number raises an error
+        return float(value)  # type: ignore[arg-type]  # float() raises an error for other types
     except (TypeError, ValueError):
         return None

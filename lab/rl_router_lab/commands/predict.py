@@ -1,8 +1,8 @@
 """`rl-router lab predict`: writes what an artefact expects of each model for each prompt of a table.
 
 The output has one JSON object per prompt: `{"id", "quality": {MODEL: 0 to 1}, "preference": {MODEL: NUMBER}, "cost":
-{MODEL: USD}, "choice": {UNITS: MODEL}}`. The field `choice` contains the chosen model by the worth of a good answer, in
-units.
+{MODEL: USD}, "choice": {UNITS: MODEL}}`. The field `choice` contains the chosen model for each value of a good
+answer, in units. A unit is the mean real cost of an answer in the table.
 """
 
 from __future__ import annotations

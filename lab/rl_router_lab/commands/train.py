@@ -34,7 +34,9 @@ def run(options: argparse.Namespace) -> None:
         raise LabError(f"{options.out}: exists already. Pass the name of a new folder with --out")
     table, models = shared.read_table(options)
     if len(table.prompts) < _MIN_PROMPTS:
-        raise LabError(f"the tables have {len(table.prompts)} prompts. Training needs at least {_MIN_PROMPTS}")
+        raise LabError(
+            f"the tables have {len(table.prompts)} prompts. Training needs at least {_MIN_PROMPTS}. Add prompts"
+        )
     begun = time.monotonic()
     fitted = fit(table, models, embedding.load(embedding.BUNDLED), options.seed, shared.show_progress)
     write_artefact(options.out, fitted, table, models, seed=options.seed, files=options.table)

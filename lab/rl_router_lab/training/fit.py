@@ -1,8 +1,8 @@
 """Trains all parts of an artefact on a table: the networks, the lengths and the memory.
 
-The table is split into five parts by the text of the prompts. Each member of the networks is trained on four parts and
-stopped by the fifth part. So each prompt has a prediction of a member that was not trained on the prompt. These
-predictions decide which stage and how much of the memory the policy uses.
+The table is split into five parts by the text of the prompts. Each member of the networks is trained on four parts. The
+fifth part decides when the training stops. So each prompt has a prediction of a member that was not trained on the
+prompt. These predictions decide which stage and how much of the memory the policy uses.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _Data:
 
 
 def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress: Progress) -> Fitted:
-    """Returns the predictor that is trained on all prompts of the table. The same seed gives the same predictor."""
+    """Returns a predictor that is trained on the table, with its figures. The same seed gives the same predictor."""
     data = _data(table, models, embedding, seed)
     members = range(MEMBERS)
     first = [

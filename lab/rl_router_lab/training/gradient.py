@@ -54,7 +54,7 @@ def train(
     seed: int,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Weights:
-    """Returns improved weights of one member, or the weights `start` if no step improved the choice.
+    """Returns improved weights of one member, or the weights `start` if no epoch improved the choice.
 
     The argument `stopping` says which prompts are not trained on, as in the first stage.
     """

@@ -94,7 +94,10 @@ def improve(
     patience: int,
     progress: Callable[[float], None],
 ) -> Weights:
-    """Trains weights until their value has not grown for a number of epochs, and returns the best weights."""
+    """Trains weights for at most `epochs` epochs, and returns the best weights.
+
+    The training stops early if the value has not grown for `patience` epochs.
+    """
     weights, state = start, optimizer.init(start)
     best, kept, since = float(value(start)), start, 0
     for number in range(epochs):
@@ -124,7 +127,7 @@ def comparable_means(scores: np.ndarray) -> np.ndarray:
 
 
 def table_shares(tables: np.ndarray) -> np.ndarray:
-    """Returns the probability with which each prompt is drawn, so that a small table counts more than its size says.
+    """Returns the probability with which each prompt is drawn, so that large tables do not dominate.
 
     The probability of a table is proportional to the square root of the table's size.
     """
