@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 _STEP = 64 * 1024
-"""The maximum number of decoded bytes that one step returns. The brotli decoder may return up to 96 KiB, because its
-buffer grows in blocks. Reading 64 KiB of a stream takes a few milliseconds, even if all events are very short."""
+"""The maximum number of decoded bytes that one step returns. Only a step of brotli may return more, up to 96 KiB,
+because brotli's buffer grows in blocks. Parsing 64 KiB of a stream takes a few milliseconds, even if all events are
+very short."""
 _PIECE = 64 * 1024
 """The maximum number of bytes of gzip or deflate input in one call of zlib."""
 _MAX_MEMBERS = 10_000
@@ -35,14 +36,14 @@ class Decoder(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the decoder has reached the end of the compressed data."""
+        """Whether the compressed data that the decoder has decoded so far are complete."""
 
     def take(self, data: bytes) -> None:
         """Adds compressed bytes. Callers may add further bytes only after the method `step` has returned no bytes."""
 
     def step(self) -> bytes:
         """Returns some decoded bytes, or no bytes if more input is needed or the data are complete. Raises ValueError
-        if the data are invalid."""
+        if the data are invalid or have too many gzip members."""
 
 
 class _Zlib:
@@ -207,7 +208,8 @@ def decoder_of(coding: str) -> Decoder:
 def decoded(data: bytes, coding: str, limit: int) -> bytes | None:
     """Returns a whole body in decoded form, or None if the decoded body has more than `limit` bytes.
 
-    Raises ValueError if the data are invalid or truncated, and ImportError if the decoder's package is not installed.
+    Raises ValueError if the data are invalid, are truncated or have too many gzip members. Raises ImportError if the
+    decoder's package is not installed.
     """
     decoder = decoder_of(coding)
     decoder.take(data)

@@ -171,7 +171,7 @@ def test_an_invalid_option_is_a_400_that_names_it(options: object, field: str) -
 def test_an_error_about_an_unknown_option_lists_all_options() -> None:
     error = refused_with(router={"max_cots": 1})
     assert error.message == (
-        "`router.max_cots`: unknown option: options are "
+        "`router.max_cots`: unknown option. Use one of the options "
         "max_cost, deadline_ms, models, policy, max_turns, review, prefer."
     )
 

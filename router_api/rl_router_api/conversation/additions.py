@@ -10,14 +10,14 @@ MAX_ADVICE = 2_000
 """The maximum number of characters of a policy's system prompt. The router shortens a longer system prompt to the first
 2,000 characters."""
 FOREIGN_HISTORY = "foreign_history"
-"""The name under which the answers of other models in a conversation count as an addition by the router. Some
-upstreams refuse answers of other models unless the router adapts the answers."""
+"""The name under which the router remembers that an upstream refuses the answers of other models in a conversation.
+Such an upstream gets these answers in an adapted form."""
 _INTRODUCTION = "Advice for this answer; the system prompt takes precedence over it:\n"
 _PART_OVERHEAD = len(',{"type":"text","text":""}')
 
 
 class Advice(Struct, frozen=True):
-    """The system prompt and the temperature that a policy sets for a call."""
+    """The system prompt and the temperature that a policy can set for a call."""
 
     system_prompt: str | None = None
     temperature: float | None = None
@@ -51,7 +51,7 @@ NO_ADVICE = Advice()
 class MoneyGuard(Struct, frozen=True):
     """The rules of a money limit for the request body of a call.
 
-    Under a money limit, the router removes the request fields that could raise the cost, and may limit the output. The
+    Under a money limit, the router removes the request fields that may cost extra, and may limit the output. The
     attribute `output_limit` is the maximum number of output tokens for each choice, or None if no limit is set.
     """
 

@@ -1,6 +1,6 @@
 """The internal format of answers: complete answers, and the chunks of streamed answers.
 
-Fields that the router does not change keep the bytes that the upstream sent.
+Fields that the router does not change keep the bytes that the upstream sent, except for line breaks and repaired JSON.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ class Answer(Struct, frozen=True, gc=False):
     fields: dict[str, Raw]
     choices: list[Choice]
     usage: Raw = Raw()
-    """The usage as JSON on one line. The text is empty if the upstream did not report the usage."""
+    """The usage as JSON on one line, or an empty value if the upstream did not report the usage."""
     service_tier: str | None = None
-    """The service tier that the upstream reports. A service tier may have its own prices."""
+    """The service tier that the upstream reports, or None. A service tier may have its own prices."""
 
     @property
     def first(self) -> AnswerMessage:
@@ -106,13 +106,13 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Chunk(Struct, gc=False):
-    """One chunk of a stream. The attribute `data` is the data of the event on one line, usually JSON."""
+    """One chunk of a stream. The attribute `data` is the data of the server-sent event on one line, usually JSON."""
 
     data: bytes
     choices: list[ChunkChoice]
     model: str | None
     usage: Raw
-    """The usage as JSON on one line. The text is empty if the chunk does not contain the usage."""
+    """The usage as JSON on one line, or an empty value if the chunk does not contain the usage."""
     service_tier: str | None
     """The service tier in the chunk, or None if the chunk does not contain a service tier."""
     error: str | None
@@ -137,9 +137,10 @@ class Chunk(Struct, gc=False):
 
 
 def text_of(message: AnswerMessage) -> str:
-    """Returns the content of an answer's message.
+    """Returns the text of an answer's message.
 
-    If the message has no content, the result is the message's tool calls as JSON, or else the message's refusal.
+    If the message has no content, the result is the message's tool calls as JSON. If the message has neither content
+    nor tool calls, the result is the message's refusal, or an empty text.
     """
     if message.content:
         return well_formed(_content_text(message))
@@ -270,9 +271,9 @@ class CallAssembler:
 
         A piece with neither an index nor an id continues the last tool call, unless the piece has a name. A piece with
         an id but no index continues the last tool call with the same id. A piece with an index continues the last tool
-        call with the same index, with two exceptions, because some servers give every tool call the index 0. If the two
-        ids differ, the piece begins a new tool call. If one or both ids are missing, a piece with a name begins a new
-        tool call after the arguments of the tool call with the same index are complete.
+        call with the same index, with two exceptions, because some servers give every tool call the index 0. If the
+        piece and this tool call have different ids, the piece begins a new tool call. If one or both ids are missing, a
+        piece with a name begins a new tool call after the arguments of the last tool call with the index are complete.
         """
         if piece.index is None and not piece.id:
             return len(self.whole) - 1 if self.whole and not called.name else None

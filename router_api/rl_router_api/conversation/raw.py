@@ -1,4 +1,4 @@
-"""Helpers for raw JSON values, which keep the bytes that a client or an upstream sent."""
+"""Helpers for raw JSON values (`msgspec.Raw`), which are the undecoded bytes of JSON values."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .affinity import affinity_in
 Prefer = Literal["cost", "balanced", "quality"]
 Review = Literal["buffered", "never", "always"]
 """The types `Prefer` and `Review` are copies of types in the package `config`, because the packages `config` and
-`conversation` do not import each other. The type checker mypy compares the copies with the originals."""
+`conversation` do not import each other. The type checker mypy reports copies with values that the originals lack."""
 
 
 Media = Literal["vision", "audio", "video", "file"]
@@ -60,7 +60,7 @@ class Part(Struct):
 
     @property
     def media(self) -> int:
-        """The size of the image, audio, video or file of the content part, in bytes of JSON."""
+        """The size of the content part's image, audio, video or file, in bytes of JSON, or 0 for a text part."""
         if self.text is not None and self.type in ("text", "input_text"):
             return 0
         return (
@@ -72,7 +72,7 @@ class Part(Struct):
 
     @property
     def kind(self) -> Media | None:
-        """The kind of media of the content part, or None if the part's type is text or unknown."""
+        """The kind of media of the content part, or None if the part's type is not in `MEDIA`."""
         return MEDIA.get(self.type)
 
 
@@ -109,9 +109,9 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _MORE_THAN_TEXT = frozenset(("response_format", "functions", "stop", "prediction", "web_search_options"))
-"""The names of the request fields that a direct answer of the router model would ignore."""
+"""The names of the request fields that prevent a direct answer, because the router model would ignore these fields."""
 _INSTRUCTIONS = ("system", "developer")
-"""The roles of the messages that may follow the tool results of a conversation."""
+"""The roles of the messages that the property `Request.affinity` ignores."""
 
 
 class Request(Struct, frozen=True, eq=False, weakref=True):
@@ -127,7 +127,7 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     max_output: int | None
     """The client's maximum number of output tokens for each choice, or None if the client set no positive maximum."""
     n: int
-    """The number of choices that the client requested."""
+    """The number of choices that the client requested (default: 1)."""
     needs: frozenset[str]
     """The capabilities that a target must have, named as in the configuration."""
     options: Options
@@ -136,14 +136,14 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     text_bytes: int
     """The size of `messages`, `tools`, `functions` and `response_format` without media, in bytes of JSON."""
     may_hold_affinity: bool
-    """True if the body contains text that looks like the affinity of a tool call id."""
+    """True if the body contains `_rr`, the text with which the affinity in a tool call id begins."""
     input_tokens: int
     """The estimated number of input tokens: about one token per four bytes of `text_bytes`, and 1,500 tokens per image,
     audio clip, video or file."""
 
     @property
     def text_only(self) -> bool:
-        """Whether the request needs no capability and has no field that a direct answer would ignore."""
+        """Whether the request needs no capability and has no field that prevents a direct answer."""
         return not self.needs and _MORE_THAN_TEXT.isdisjoint(self.fields)
 
     @property

@@ -1,10 +1,10 @@
-"""Removes request fields that could cause extra costs, if the request has a money limit.
+"""Removes the parts of a request that could cause extra costs, if the request has a money limit.
 
 The computed worst-case cost of a call is reliable only if no field of the request causes extra costs. Inference engines
 and aggregators read far more fields than OpenAI's API defines. Some request fields cost money that no configured price
 covers. Examples are fields that request a web search, a more expensive service tier, or several answers of which only
-one is returned. Under a money limit, the router sends only fields that are known to cause no extra costs, and
-fields that the target's `params.allow` lists.
+one is returned. Under a money limit, the router sends only those fields of the client that are known to cause no
+extra costs or that the target's `params.allow` lists.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class _Tool(Struct):
 def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
     """Removes the parts of a request body that may cost extra, and returns the names of the first 32 removed parts.
 
-    In the parameter `fields`, every field except the field `model` has the value that the client sent.
+    If more parts were removed, the result ends with a text that says how many more. In the parameter `fields`, every
+    field except the field `model` has the value that the client sent.
     """
     free = FREE_FIELDS.union(allowed, ["model"])
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
@@ -135,7 +136,7 @@ def _client_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
 
 def _type_of(raw: Raw) -> str:
     """Returns the type of a tool, or `unknown` if the tool is invalid. A tool of the type `function` or `custom` is
-    also `unknown` if the tool has unknown fields."""
+    also `unknown` if the tool has unknown fields, or none of the fields `function`, `custom` and `name`."""
     try:
         tool, fields = msgspec.json.decode(raw, type=_Tool), OBJECT.decode(raw)
     except msgspec.DecodeError:

@@ -35,9 +35,9 @@ _NO_HISTORY = History()
 def history_for(target: Target, without: Collection[str]) -> History | None:
     """Returns the description of the answers of other models that a target accepts.
 
-    Returns None if `targets.history` is not configured and the target has not refused answers of other models. After a
-    refusal, the description also forbids thinking. If the configuration has no rule for tool call ids, the description
-    then requires tool call ids that every known provider accepts.
+    Returns None if `targets.history` is not configured and `without` does not contain `FOREIGN_HISTORY`. If `without`
+    contains `FOREIGN_HISTORY`, the description also forbids thinking. If the configuration has no rule for tool call
+    ids, the description then requires tool call ids that every known provider accepts.
     """
     if FOREIGN_HISTORY not in without:
         return target.history
@@ -125,7 +125,7 @@ def _maker(message: Message) -> str | None:
 
 
 def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
-    """Removes the named fields and content parts from a message, and returns the names of the removed fields and parts.
+    """Removes the named fields and content parts from a message and its tool calls, and returns the removed names.
 
     If the target or a target of its signing family made the tool calls, the message loses only fields that are null.
     """
@@ -160,7 +160,7 @@ def _drop_parts(message: dict[str, Raw], names: Collection[str]) -> list[str]:
 
 
 def _add(message: dict[str, Raw], history: History) -> None:
-    """Adds the missing fields that the target requires in messages with tool calls."""
+    """Adds the missing fields that the target requires in a message with tool calls and in the first tool call."""
     for name, value in history.add_to_messages.items():
         if not is_given(message.get(name, Raw())):
             message[name] = encoded(value)

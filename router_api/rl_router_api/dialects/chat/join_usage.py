@@ -22,7 +22,7 @@ _TOTALS = (
 def join_usage(earlier: Raw, later: Raw) -> Raw:
     """Returns the usage that two reports of the same call contain together.
 
-    If both reports contain a value for the same token count, the result contains the value of the later report. A
+    If both reports contain a value above 0 for the same token count, the result contains the later report's value. A
     missing, invalid or zero value in the later report does not replace a token count of the earlier report.
     """
     if not is_given(later):

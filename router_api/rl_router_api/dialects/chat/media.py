@@ -1,6 +1,6 @@
 """Finds the images, audio, videos and files in the messages of a request.
 
-Clients also send media in forms that OpenAI's chat completions do not have: an image within a tool result, a content
+Clients also send media in forms that OpenAI's chat completions API lacks: an image within a tool result, a content
 part of another API, or a field `images` beside the content. The router decodes the messages completely only if a
 message has a field `images` or `audio`, or a content part of an unknown type.
 """

@@ -120,8 +120,8 @@ def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     """Yields the chunks that server-sent events contain.
 
-    An event with an error or a notice also becomes a chunk. All other events are skipped. Raises BrokenAnswerError if
-    an event is damaged, but a further iteration continues after the damaged event.
+    An event with an error or a notice (`Chunk.is_notice`) also becomes a chunk. All other events are skipped. Raises
+    BrokenAnswerError if an event is damaged. The iteration can then continue with the next event.
     """
     # Decoding all events at once takes a fraction of the time of decoding each event. If an event breaks the schema,
     # each event is decoded separately below.

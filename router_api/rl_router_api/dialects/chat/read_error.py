@@ -170,7 +170,7 @@ def _message_of(error: dict[str, Any]) -> str:
 
 
 def _status_of(error: dict[str, Any]) -> int | None:
-    """Returns the HTTP error status that the error's code names, or None if the code does not name an error status."""
+    """Returns the HTTP error status in the error's field `code` or `status_code`, or None if neither contains one."""
     for code in (error.get("code"), error.get("status_code")):
         status = int(code[:4]) if isinstance(code, str) and code.isdecimal() else code
         if isinstance(status, int) and 400 <= status <= 599:
@@ -181,7 +181,7 @@ def _status_of(error: dict[str, Any]) -> int | None:
 def _is_malformed(codes: list[str], body: Any) -> bool:
     """Returns whether an upstream's error reports a request body that every upstream rejects.
 
-    If the response body has a list `detail`, as in FastAPI's errors, the result depends on the entries of the list.
+    If the response body has a list `detail` with entries, as in FastAPI's errors, the result depends on the entries.
     Otherwise, the result depends on the parameter `codes`.
     """
     details = body.get("detail") if isinstance(body, dict) else None

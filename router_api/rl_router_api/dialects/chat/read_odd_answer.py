@@ -1,7 +1,7 @@
 """Reads each field of a completion or chunk separately if the completion or chunk breaks OpenAI's schema.
 
 The module `read_answer` uses the module `read_odd_answer` for answers that the typed decoder rejects, and to recognize
-errors. A field with an unexpected type is treated as missing, but the client still gets the field unchanged.
+errors. A field with an unusable type is treated as missing, but the client still gets the field unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PART_OF_ERROR = re.compile(r"err(?:or)?_?(code|type|message|msg)", re.I)
 
 
 def parse(data: bytes) -> Any:
-    """Returns the value of a JSON text. Raises BrokenAnswerError if the data are not JSON."""
+    """Returns the value of a JSON text. Raises BrokenAnswerError if the data are not JSON or are nested too deeply."""
     try:
         return lenient.parse(data)
     except (ValueError, RecursionError) as error:
@@ -109,7 +109,7 @@ def has_message(value: Any) -> bool:
 
 
 def is_blocked(value: dict[str, Any]) -> bool:
-    """Returns whether the finish reason of a completion's first choice explains why the choice has no message."""
+    """Returns whether a completion's first choice has no message, and the choice's finish reason explains why."""
     choice = next(objects(value.get("choices")), {})
     is_given = any(choice.get(name) is not None for name in ("message", "delta", "text"))
     return not is_given and finish_reason(choice) not in (None, *_WITH_MESSAGE)
@@ -197,7 +197,7 @@ def _index(choice: dict[str, Any], default: int) -> int:
 def _number(value: Any) -> int | None:
     """Returns the whole number that a value contains as an integer, a float or a text.
 
-    Returns None if the value is not a whole number.
+    Returns None if the value does not contain a whole number.
     """
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value[:18])

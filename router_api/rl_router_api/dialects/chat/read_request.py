@@ -46,7 +46,7 @@ class _ResponseFormat(Struct):
 
 
 class _Body(Struct):
-    """The fields that the router reads from a request body for routing."""
+    """Fields that the router reads from a request body for routing."""
 
     model: str | None = None
     router: Raw = Raw()
@@ -157,7 +157,7 @@ def _read(body: bytes) -> _Body:
 
 
 def _options(raw: Raw) -> Options:
-    """Returns the client's options from the field `router` of a request body.
+    """Returns the client's options from the field `router` of a request body, or no options if the field is not set.
 
     The size of the field `router` is limited, because decoding a number with millions of digits takes a second.
     """
@@ -186,7 +186,7 @@ def _field_error(text: str, within: str = "") -> ApiError:
     if match:
         param += f".{match[2]}"
         if match[1] == "contains unknown":
-            message = f"unknown option: options are {', '.join(Options.__struct_fields__)}"
+            message = f"unknown option. Use one of the options {', '.join(Options.__struct_fields__)}"
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 
@@ -225,7 +225,7 @@ def _check_options(options: Options) -> None:
 
 
 def _is_filled(list_: Raw, name: str) -> bool:
-    """Returns whether a JSON list has entries. The router does not decode the entries of the list."""
+    """Returns whether a JSON list has entries. Raises ApiError if the value is not missing, null or a list."""
     if not list_:
         return False
     raw = bytes(list_)
