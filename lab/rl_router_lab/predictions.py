@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rl_router_policy.predictor import Predictor
 
+from .costs import costs_of
 from .models import Models
 from .table import Array, Table
 
@@ -28,13 +29,8 @@ class Predictions:
 def predictions(predictor: Predictor, table: Table, models: Models) -> Predictions:
     """Returns the predictions for the table's prompts and models."""
     known = [(name, models[name].profile) for name in table.models]
-    prices = [models[name].price for name in table.models]
-    rows = []
-    for prompt in table.prompts:
-        expected = predictor.predict(prompt.text, prompt.context, known)
-        costs = [
-            (prompt.input_tokens * price.input + each.output_tokens * price.output) / 1e6
-            for each, price in zip(expected, prices, strict=True)
-        ]
-        rows.append(([each.quality for each in expected], [each.preference for each in expected], costs))
-    return Predictions(*[np.array(column, np.float64) for column in zip(*rows, strict=True)])
+    rows = [predictor.predict(prompt.text, prompt.context, known) for prompt in table.prompts]
+    qualities = np.array([[each.quality for each in row] for row in rows])
+    preferences = np.array([[each.preference for each in row] for row in rows])
+    tokens = np.array([[each.output_tokens for each in row] for row in rows])
+    return Predictions(qualities, preferences, costs_of(table, models, tokens))

@@ -1,11 +1,11 @@
-"""Reads the rows of a file with outcomes: JSONL, CSV or Parquet."""
+"""Reads the rows of a file in the form JSONL, CSV or Parquet, and writes rows as JSONL."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -52,3 +52,10 @@ def _parquet(file: Path) -> list[dict[str, Any]]:
         return polars.read_parquet(file).to_dicts()
     except polars.exceptions.PolarsError as error:
         raise ValueError(error) from None
+
+
+def write_records(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes one JSON object per line. The file appears only when it is complete. Raises OSError."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text("".join([f"{json.dumps(row)}\n" for row in rows]))
+    partial.rename(file)

@@ -30,7 +30,6 @@ USUAL_TOKENS = {
 _OTHER_TOKENS = 250
 _MOST = 1e9
 """The maximum cost, and the maximum number of output tokens, of an answer."""
-_CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,12 @@ class Prompt:
 
     @property
     def input_tokens(self) -> float:
-        return (len(self.text) + self.context.characters) / _CHARACTERS_PER_TOKEN
+        return self.context.input_tokens(self.text)
+
+    @property
+    def short_key(self) -> str:
+        """The first 16 digits of the key, by which an artefact's manifest names the prompts of its training."""
+        return self.key[:16]
 
 
 def prompt_of(id_: str, text: str, task: str, table: str) -> Prompt:

@@ -19,6 +19,7 @@ TEXT_NAMES = (
     "questions", "options", "other_scripts", "numbers", "code_words",
 )  # fmt: skip
 
+_CHARACTERS_PER_TOKEN = 4
 CONTEXT_NAMES = ("earlier_messages", "earlier_characters", "tools", "tool_results")
 
 
@@ -34,6 +35,10 @@ class Context:
     characters: int = 0
     tools: int = 0
     tool_results: int = 0
+
+    def input_tokens(self, text: str) -> float:
+        """Returns the estimated number of tokens of a conversation whose last user message is `text`."""
+        return (len(text) + self.characters) / _CHARACTERS_PER_TOKEN
 
 
 NO_CONTEXT = Context()

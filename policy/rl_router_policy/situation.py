@@ -10,7 +10,6 @@ from .profile import Profile, Profiles
 
 Verdict = Literal["proven", "safe", "unproven", "off"]
 """Whether the policy may serve. The policy serves unless the verdict is `unproven`."""
-_CHARACTERS_PER_TOKEN = 4
 Status = Literal["ok", "failed"]
 
 
@@ -83,7 +82,7 @@ class Situation:
     @property
     def input_tokens(self) -> float:
         """The estimated number of tokens of the conversation."""
-        return (len(self.text) + self.context.characters) / _CHARACTERS_PER_TOKEN
+        return self.context.input_tokens(self.text)
 
 
 @dataclass(frozen=True)

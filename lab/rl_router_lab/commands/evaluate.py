@@ -47,7 +47,7 @@ def evaluation(artefact: Artefact, table: Table, models: Models) -> dict[str, An
     Raises LabError if fewer than 30 such prompts exist.
     """
     trained = set(artefact.manifest["trained_on"])
-    unseen = np.array([prompt.key[: len(next(iter(trained), ""))] not in trained for prompt in table.prompts])
+    unseen = np.array([prompt.short_key not in trained for prompt in table.prompts])
     test = table.rows(unseen).complete()
     if len(test.prompts) < _MIN_PROMPTS:
         raise LabError(

@@ -8,14 +8,13 @@ option --column gives other column names.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..errors import LabError
-from ..records import read_records
+from ..records import read_records, write_records
 
 _ANSWER = ("id", "prompt", "model", "score")
 _NUMBERS = ("score", "output_tokens", "cost")
@@ -49,9 +48,7 @@ def run(options: argparse.Namespace) -> None:
                 left_out[reason] += 1
     if not prompts:
         raise LabError(f"{options.files[0]}: contains no outcome. Name the columns {', '.join(_ANSWER)} with --column")
-    partial = options.out.with_name(f".{options.out.name}.partial")
-    partial.write_text("".join([f"{json.dumps(row, ensure_ascii=False)}\n" for row in prompts.values()]))
-    partial.rename(options.out)
+    write_records(options.out, prompts.values())
     models = {model for row in prompts.values() for model in row["scores"]}
     print(f"{options.out}: {len(prompts):,} prompts, {len(models)} models")
     for reason, count in left_out.items():

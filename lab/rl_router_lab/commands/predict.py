@@ -8,7 +8,6 @@ answer, in units. A unit is the mean real cost of an answer in the table.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from rl_router_policy.value import STEPS
 
 from ..costs import real_costs
 from ..predictions import Predictions, predictions
+from ..records import write_records
 from ..table import Table
 from . import options as shared
 
@@ -38,9 +38,7 @@ def run(options: argparse.Namespace) -> None:
     table, models = shared.read_table(options)
     expected = predictions(artefact.predictor, table, models)
     unit = float(np.nanmean(real_costs(table, models)))
-    partial = options.out.with_name(f".{options.out.name}.partial")
-    partial.write_text("".join([f"{json.dumps(row)}\n" for row in _rows(table, expected, unit)]))
-    partial.rename(options.out)
+    write_records(options.out, _rows(table, expected, unit))
     print(f"{options.out}: predictions for {len(table.prompts):,} prompts")
 
 

@@ -33,7 +33,7 @@ def write_artefact(
         "neighbours": {"count": predictor.memory.count, "weight": predictor.memory.weight},
         "mean_utility": fitted.stages,
         "targets": [_target(table, models, at) for at in range(len(table.models))],
-        "trained_on": sorted({prompt.key[:16] for prompt in table.prompts}),
+        "trained_on": sorted({prompt.short_key for prompt in table.prompts}),
     }
     memory: dict[str, np.ndarray] = {
         "keys": predictor.memory.keys.astype(np.float16),

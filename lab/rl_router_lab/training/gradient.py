@@ -18,7 +18,7 @@ import optax
 from jax import Array
 
 from .item_network import Weights, logits
-from .outcomes import Batches, Examples, improve, stopping_shares
+from .outcomes import Batches, Examples, descend, improve, stopping_shares
 
 TEMPERATURE = 0.03
 """The difference of utilities at which the policy prefers the better candidate e to 1."""
@@ -96,13 +96,7 @@ def _epoch(weights: Weights, state: Any, data: tuple[Array, ...], rows: Array, k
         pair = (real[batch], expected[batch])
         return -utilities(chances, pair, jnp.nan_to_num(scores[batch]), price, offered).mean()
 
-    def step(carry: tuple[Weights, Any], index: Array) -> tuple[tuple[Weights, Any], None]:
-        weights, state = carry
-        gradient = jax.grad(loss)(weights, rows[index], jax.random.fold_in(key, index))
-        updates, state = _OPTIMIZER.update(gradient, state, weights)
-        return (optax.apply_updates(weights, updates), state), None
-
-    return jax.lax.scan(step, (weights, state), jnp.arange(len(rows)))[0]
+    return descend(loss, _OPTIMIZER, (weights, state), rows, key)
 
 
 def _random_prices(key: Array, count: int) -> Array:

@@ -112,6 +112,28 @@ def improve(
     return kept
 
 
+def descend(
+    loss: Callable[[Weights, Array, Array], Array],
+    optimizer: optax.GradientTransformation,
+    start: tuple[Weights, Any],
+    rows: Array,
+    key: Array,
+) -> tuple[Weights, Any]:
+    """Returns the weights and the optimizer's state after one step for each row of `rows`.
+
+    The function `loss` computes the loss of the weights on the prompts of a row. Its last argument is the key of the
+    random numbers of the step.
+    """
+
+    def step(carry: tuple[Weights, Any], index: Array) -> tuple[tuple[Weights, Any], None]:
+        weights, state = carry
+        gradient = jax.grad(loss)(weights, rows[index], jax.random.fold_in(key, index))
+        updates, state = optimizer.update(gradient, state, weights)
+        return (optax.apply_updates(weights, updates), state), None
+
+    return jax.lax.scan(step, start, jnp.arange(len(rows)))[0]
+
+
 def comparable_means(scores: np.ndarray) -> np.ndarray:
     """Returns the mean score that each target would have if all targets had answered all prompts.
 
@@ -179,10 +201,4 @@ def _epoch(
     def loss(weights: Weights, batch: Array, key: Array) -> Array:
         return losses(weights, (inputs[batch], scores[batch], profiles), key).mean()
 
-    def step(carry: tuple[Weights, Any], index: Array) -> tuple[tuple[Weights, Any], None]:
-        weights, state = carry
-        gradient = jax.grad(loss)(weights, rows[index], jax.random.fold_in(key, index))
-        updates, state = optimizer.update(gradient, state, weights)
-        return (optax.apply_updates(weights, updates), state), None
-
-    return jax.lax.scan(step, (weights, state), jnp.arange(len(rows)))[0]
+    return descend(loss, optimizer, (weights, state), rows, key)
