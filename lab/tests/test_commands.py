@@ -64,6 +64,15 @@ def test_predictions_have_one_line_per_prompt(folder: Path) -> None:
         assert set(line["choice"].values()) <= models
 
 
+def test_half_of_an_emoji_in_a_prompt_is_no_obstacle(folder: Path) -> None:
+    rows = [
+        {"id": str(at), "prompt": f"half \ud83d {at}", "scores": {"small": at % 2, "large": 1}} for at in range(100)
+    ]
+    (folder / "half.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(folder, "train", "--table", "half.jsonl", "--out", "half") == 0
+    assert run(folder, "predict", "--artefact", "half", "--table", "half.jsonl", "--out", "half-out.jsonl") == 0
+
+
 def test_an_artefact_is_never_written_over_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "train", "--table", "table.jsonl", "--out", "policy") == 1
     assert "exists already" in capsys.readouterr().err

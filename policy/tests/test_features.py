@@ -55,3 +55,7 @@ def test_a_long_text_is_shortened_to_its_beginning_and_its_end() -> None:
 def test_prompts_that_differ_in_case_and_spaces_are_the_same_prompt() -> None:
     assert normalised("  What\n is  THIS? ") == normalised("what is this?")
     assert normalised("cafe\u0301") == normalised("caf\u00e9")
+
+
+def test_half_of_an_emoji_becomes_a_question_mark() -> None:
+    assert shortened("a \ud83d b") == normalised("a \ud83d b") == "a ? b"
