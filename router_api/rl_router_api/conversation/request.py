@@ -136,7 +136,8 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     text_bytes: int
     """The size of `messages`, `tools`, `functions` and `response_format` without media, in bytes of JSON."""
     may_hold_affinity: bool
-    """True if the body contains `_rr`, the text with which the affinity in a tool call id begins."""
+    """True if the request needs tools and the body contains `_rr`, the text with which the affinity in a tool call id
+    begins."""
     input_tokens: int
     """The estimated number of input tokens: about one token per four bytes of `text_bytes`, and 1,500 tokens per image,
     audio clip, video or file."""

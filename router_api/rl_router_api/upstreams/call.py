@@ -111,28 +111,32 @@ def _read_on(attempt: Attempt, arriving: Iterator[Chunk], chunks: list[Chunk]) -
         begun = {choice.index for chunk in chunks for choice in chunk.choices}
         return bool(begun) and not begun.difference(*[chunk.finished for chunk in chunks])
 
-    for chunk in skipping_damage(arriving, are_ended):
-        attempt.entry.received_bytes += chunk.output_bytes
-        attempt.report(chunk.usage, chunk.service_tier)
-        if chunk.is_failure(attempt.entry.received_bytes):
-            raise _reported(chunk)
-        chunks.append(chunk)
+    def take(arriving: Iterator[Chunk]) -> None:
+        for chunk in arriving:
+            attempt.entry.received_bytes += chunk.output_bytes
+            attempt.report(chunk.usage, chunk.service_tier)
+            if chunk.is_failure(attempt.entry.received_bytes):
+                raise _reported(chunk)
+            chunks.append(chunk)
+
+    take_undamaged(take, arriving, are_ended)
 
 
-def skipping_damage(chunks: Iterator[Chunk], are_ended: Callable[[], bool]) -> Iterator[Chunk]:
-    """Yields the chunks of a stream, and skips damaged events after the end of every choice.
+def take_undamaged(
+    take: Callable[[Iterator[Chunk]], None], chunks: Iterator[Chunk], are_ended: Callable[[], bool]
+) -> None:
+    """Calls the function `take` with the chunks of a stream, and skips damaged events after the end of every choice.
 
     Damage after the end of every choice loses no part of the answer. The parameter `are_ended` returns whether every
-    choice has ended. Raises BrokenAnswerError if an earlier event is damaged.
+    choice has ended. The function `take` is called again with the chunks after a skipped event. Raises
+    BrokenAnswerError if an earlier event is damaged, and any error that `take` raises.
     """
     while True:
         try:
-            yield from chunks
+            return take(chunks)
         except BrokenAnswerError as error:
             if isinstance(error, UnusableAnswerError) or not are_ended():
                 raise
-        else:
-            return
 
 
 def _reported(chunk: Chunk) -> UnusableAnswerError:

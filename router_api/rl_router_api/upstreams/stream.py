@@ -13,7 +13,7 @@ from ..conversation.answer import Chunk
 from ..dialects import sse
 from ..errors import BrokenAnswerError, TransportError, UnusableAnswerError
 from .attempt import Attempt, begin_attempt
-from .call import MAX_ANSWER, skipping_damage
+from .call import MAX_ANSWER, take_undamaged
 from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
@@ -62,9 +62,9 @@ class ChunkStream:
             await self._receive_content()
             if not any(chunk.choices for chunk in self._ready):
                 raise UnusableAnswerError("the upstream's stream has no choices")
-        for chunk in self._ready:
-            # The client may leave before a later chunk reports the service tier.
-            self._attempt.report(Raw(), chunk.service_tier)
+        # The client may leave before a later chunk reports the service tier.
+        if tiers := [chunk.service_tier for chunk in self._ready if chunk.service_tier]:
+            self._attempt.report(Raw(), tiers[-1])
         entry = self._attempt.entry
         entry.first_byte = time.monotonic() - entry.started
 
@@ -121,7 +121,7 @@ class ChunkStream:
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
         chunks = self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events)
-        self._take_chunks(skipping_damage(chunks, lambda: not self._unfinished))
+        take_undamaged(self._take_chunks, chunks, lambda: not self._unfinished)
         if is_over and self._notice and self._unfinished:
             raise self._incomplete()
         self._over = self._over or is_over
@@ -144,12 +144,13 @@ class ChunkStream:
 
         A server that ignores the request's field `stream` sends a complete answer, which is converted to chunks.
         """
-        begun = b""
-        while not (rest := sse.without_comments(begun)):
+        begun = rest = b""
+        while not rest and len(begun) <= _MAX_BLANK:
             received = await self._response.read()
-            begun += received
-            if not received or len(begun) > _MAX_BLANK:
+            if not received:
                 break
+            begun += received
+            rest = sse.without_comments(begun)
         if sse.is_json(rest):
             body = rest + await read_whole(self._response, MAX_ANSWER)
             self._take_chunks(self._dialect.chunks_of(self._dialect.read_answer(body)))

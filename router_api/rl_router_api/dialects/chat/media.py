@@ -50,7 +50,8 @@ def media_in(raw: Raw, messages: list[Message], parts: list[Part]) -> FoundMedia
     The parameter `raw` contains the messages as raw JSON, and the parameter `parts` contains the content parts of all
     messages.
     """
-    if any(is_given(message.images) or is_given(message.audio) for message in messages):
+    with_media = [message for message in messages if message.images or message.audio]
+    if any(is_given(message.images) or is_given(message.audio) for message in with_media):
         return _decoded(raw)
     if not parts:
         return _NO_MEDIA

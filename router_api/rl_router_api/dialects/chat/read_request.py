@@ -83,6 +83,7 @@ def read_request(body: bytes) -> Request:
     n = _choices(read)
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
     media = media_in(fields["messages"], messages, parts)
+    needs = media.kinds | _needs(read, n, messages)
     text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields]) - media.size
     return Request(
         fields=fields,
@@ -92,11 +93,11 @@ def read_request(body: bytes) -> Request:
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
         max_output=_output_limit(read, fields),
         n=n,
-        needs=media.kinds | _needs(read, n, messages),
+        needs=needs,
         options=options,
         parts=parts,
         text_bytes=text_bytes,
-        may_hold_affinity=body.find(b"_rr") >= 0,
+        may_hold_affinity="tools" in needs and body.find(b"_rr") >= 0,
         input_tokens=text_bytes // 4 + PICTURE_TOKENS * media.count + 1,
     )
 
@@ -249,6 +250,9 @@ def _needs(read: _Body, n: int, messages: list[Message]) -> frozenset[Capability
     if "audio" in (read.modalities or ()):
         needs.add("audio")
     # `function_call` and the role `function` are the old forms of `tool_calls` and the role `tool`.
-    if [each for each in messages if each.tool_calls or each.role in _TOOL_ROLES or is_given(each.function_call)]:
+    if [
+        each for each in messages
+        if each.tool_calls or each.role in _TOOL_ROLES or (each.function_call and is_given(each.function_call))
+    ]:  # fmt: skip
         needs.add("tools")
     return frozenset(needs)
