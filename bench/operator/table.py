@@ -12,13 +12,13 @@ from phases import QUIET_SECONDS, Result
 
 _FILE = Path(__file__).parents[1] / "operator.md"
 _REQUESTS = {
-    "get": "get",
-    "patch": "patch",
-    "status": "patch of the status",
-    "Events": "creation of an Event",
-    "delete": "delete",
+    "get": "get requests",
+    "patch": "patch requests, except patches of the status",
+    "status": "patches of the status",
+    "Events": "created Events",
+    "delete": "delete requests",
 }
-"""The names of the requests in the table, by the keys of `Result.requests`."""
+"""What the table counts, by the keys of `Result.requests`."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _creation_rows() -> list[_Row]:
         ),
         _Row("time from the first RouterDeployment to the operator's last write, s", lambda r: r.settled, 1),
         *[
-            _Row(f"the operator's requests per RouterDeployment until the last write: {name}", _requests(key), 1)
+            _Row(f"the operator's {name} per RouterDeployment until the last write", _requests(key), 1)
             for key, name in _REQUESTS.items()
         ],
         _Row("the operator's reconciles per RouterDeployment until the last write", lambda r: r.reconciles / r.size, 1),

@@ -45,8 +45,9 @@ Progress = Callable[[str, float], None]
 class Fitted:
     """A trained predictor, with the numbers that an artefact stores beside it.
 
-    The attribute `held_out` contains the preference of each prompt and target that members predicted without training
-    on the prompt, and `stages` the mean utility of each choice of a stage and of a share of the memory.
+    The attribute `held_out` contains a preference for each prompt and target, predicted by a network and a memory that
+    have not seen the prompt. The attribute `stages` contains the mean utility of each combination of a training stage
+    and a share of the memory.
     """
 
     predictor: Predictor

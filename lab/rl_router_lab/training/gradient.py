@@ -42,7 +42,10 @@ class Costs:
     expected: np.ndarray
 
     def arrays(self) -> tuple[Array, Array]:
-        """Returns the costs for JAX. Unknown costs are 0, because their targets are never offered."""
+        """Returns the real costs and the expected costs as JAX arrays.
+
+        Unknown costs are 0, because their targets are never offered.
+        """
         return jnp.nan_to_num(jnp.asarray(self.real)), jnp.nan_to_num(jnp.asarray(self.expected))
 
 

@@ -36,7 +36,7 @@ class Examples:
     tables: np.ndarray
 
     def arrays(self) -> tuple[Array, Array, Array]:
-        """Returns the inputs, scores and profiles for JAX."""
+        """Returns the inputs, scores and profiles as JAX arrays."""
         return jnp.asarray(self.inputs), jnp.asarray(self.scores), jnp.asarray(self.profiles)
 
 

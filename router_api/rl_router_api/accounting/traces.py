@@ -110,7 +110,10 @@ def from_environment() -> Traces | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        message = "no traces are written: the package extra `otel` is missing. Run pip install 'rl-router[api,otel]'"
+        message = (
+            "no traces are written: OpenTelemetry's packages are missing. Install opentelemetry-sdk and"
+            " opentelemetry-exporter-otlp-proto-http in the server's Python environment"
+        )
         log(logging.WARNING, message)
         return None
     provider = TracerProvider(resource=Resource.create({"service.name": "rl-router"}))

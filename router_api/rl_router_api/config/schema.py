@@ -401,7 +401,7 @@ class ToolCallIds(Schema):
 
 
 class History(Schema):
-    """Describes which answers of other models a target accepts in a conversation."""
+    """Describes the form in which a target accepts answers of other models in a conversation."""
 
     tool_call_ids: ToolCallIds = Field(ToolCallIds(), description="form of the tool call ids that the target accepts")
     drop: tuple[Text, ...] = Field(
@@ -503,8 +503,8 @@ class TargetConfig(Schema):
     )
     history: History | None = Field(
         None,
-        description="which answers of other models the target accepts in a conversation; default: all answers of other"
-        " models, except for an hour after the target has rejected an answer of another model",
+        description="form in which the target accepts answers of other models in a conversation; default: any"
+        " form, except for an hour after the target has rejected an answer of another model",
     )
     headers: Headers = Field(default_factory=dict, description="HTTP headers to add to requests to the target")
     query: dict[Text, Text] = Field(
