@@ -62,7 +62,8 @@ class Entry(Struct):
     and the attempt costs more."""
     selected: bool = False
     keeps_cache_long: bool = False
-    """True if the body that was sent to the upstream asks for the longer of the two lifetimes of cache writes."""
+    """True if the field `prompt_cache_options` of the body that was sent to the upstream requests the longer of the two
+    lifetimes of cache writes."""
     dropped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     """The fields that the router API added to the request and that the target might reject."""
