@@ -1,4 +1,4 @@
-"""Counts the in-flight requests, in-flight calls and bytes of unfinished request bodies in all workers of a server."""
+"""Counts in-flight requests, in-flight calls and pending bytes of request bodies in all workers of a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WorkerRow:
 
 
 class InFlight:
-    """Counts in-flight requests, in-flight calls and bytes of unfinished request bodies by name.
+    """Counts in-flight requests, in-flight calls and bytes of unfinished or decompressed request bodies by name.
 
     Each worker writes only its own row of the table, so that no worker waits for another worker. The worker that
     replaces a dead worker takes over the row of the dead worker and clears the row.
