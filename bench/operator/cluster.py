@@ -41,12 +41,10 @@ _NODES, _CAPACITY = 10, {"cpu": "100k", "memory": "1Pi", "pods": "100k"}
 
 def check_programs() -> None:
     """Exits with an error message if a program is missing. The message says where to get each missing program."""
-    lines = [f"{name}: from {source}" for name, source in _SOURCES.items() if programs.find(name) is None]
-    if lines:
-        raise SystemExit(
-            "error: programs are missing. Copy the missing programs to the folder that KUBEBUILDER_ASSETS names:\n  "
-            + "\n  ".join(lines)
-        )
+    missing = [f"{name} (from {source})" for name, source in _SOURCES.items() if programs.find(name) is None]
+    if missing:
+        remedy = "Copy the programs to the folder that KUBEBUILDER_ASSETS names, or to a folder of the PATH"
+        raise SystemExit(f"error: programs are missing: {', '.join(missing)}. {remedy}")
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,10 @@ class Informers:
         if any(watch.absent for watch in routers):
             reasons.append("the cluster does not have the kind RouterDeployment. Install the CRD of RouterDeployments")
         elif not reasons and not all(watch.synced for watch in routers):
-            reasons.append("the operator has not yet listed all RouterDeployments. Check that the API server responds")
+            reasons.append("the operator does not watch all RouterDeployments yet. Check that the API server responds")
         if not self.is_settled():
-            reasons.append("the operator has not yet listed all watched kinds. Check that the API server responds")
+            kinds = ", ".join(sorted({kind for (kind, _), watch in self._watches.items() if not watch.settled.is_set()}))
+            reasons.append(f"the operator does not watch the kinds {kinds} yet. Check that the API server responds")
         return reasons
 
     def _changed(self) -> None:

@@ -22,7 +22,7 @@ def endpoints(runtime: Runtime, shows_details: Callable[[], bool]) -> FastAPI:
     upstreams and the metrics.
     """
     api = FastAPI(title="RL Router", version=__version__, redirect_slashes=False)
-    answer_errors(api, "`GET /docs` lists the endpoints.")
+    answer_errors(api, "`GET /openapi.json` lists the endpoints.")
     add_state(api, runtime, shows_details)
     add_models(api, runtime)
     add_debug_tools(api, runtime)

@@ -52,8 +52,9 @@ class Cooldown:
     def quota_exhausted(self, retry_after: float | None = None) -> None:
         """Starts a cooldown after an exhausted quota, unless a cooldown after an exhausted quota is in progress.
 
-        The new cooldown replaces a cooldown after a rate limit. The cooldown is not shorter than `retry_after` seconds,
-        but never longer than an hour, because the quota may be raised at any time.
+        The new cooldown replaces a cooldown after a rate limit. The cooldown lasts at least another
+        `retry_after` seconds. A longer `retry_after` than an hour counts as an hour, because the quota may be raised
+        at any time.
         """
         if not self.is_quota:
             self._until = 0.0
