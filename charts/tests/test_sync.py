@@ -99,7 +99,10 @@ def _weight(manifest: Manifest) -> int:
 
 
 def _pre_sync(objects: list[Manifest]) -> list[Manifest]:
-    """Returns the objects that Argo CD applies first, in its order. It runs both hooks in every sync of the whole Application."""
+    """Returns the objects that Argo CD applies first, in its order.
+
+    Argo CD runs both hooks in every sync of the whole Application.
+    """
     hooks = [manifest for manifest in objects if _hook(manifest) in ("pre-install", "pre-upgrade")]
     return sorted(hooks, key=_weight)
 

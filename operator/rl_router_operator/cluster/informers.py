@@ -101,8 +101,9 @@ class Informers:
         elif not reasons and not all(watch.synced for watch in routers):
             reasons.append("the operator does not watch all RouterDeployments yet. Check that the API server responds")
         if not self.is_settled():
-            kinds = ", ".join(sorted({kind for (kind, _), watch in self._watches.items() if not watch.settled.is_set()}))
-            reasons.append(f"the operator does not watch the kinds {kinds} yet. Check that the API server responds")
+            missing = {kind for (kind, _), watch in self._watches.items() if not watch.settled.is_set()}
+            kinds = ", ".join(sorted(missing))
+            reasons.append(f"the operator does not watch these kinds yet: {kinds}. Check that the API server responds")
         return reasons
 
     def _changed(self) -> None:
