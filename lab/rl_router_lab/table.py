@@ -95,9 +95,31 @@ class Table:
         return self.rows(np.where(~np.isnan(self.scores).any(axis=1))[0])
 
 
-def read_tables(files: Iterable[Path]) -> Table:
-    """Returns one table with the prompts of several files, in the tidy form. Raises LabError."""
-    rows = [(file, number, row) for file in files for number, row in read_records(file)]
+def joined(tables: Sequence[Table]) -> Table:
+    """Returns one table with the prompts and the models of several tables."""
+    models = tuple(sorted({model for table in tables for model in table.models}))
+    columns = [[models.index(model) for model in table.models] for table in tables]
+    arrays = []
+    for name in ("scores", "output_tokens", "costs"):
+        rows = [np.full((len(table.prompts), len(models)), np.nan) for table in tables]
+        for array, table, at in zip(rows, tables, columns, strict=True):
+            array[:, at] = getattr(table, name)
+        arrays.append(np.concatenate(rows))
+    return Table(tuple([prompt for table in tables for prompt in table.prompts]), models, *arrays)
+
+
+def read_tables(files: Iterable[Path], leave_out: Sequence[tuple[str, str]] = ()) -> Table:
+    """Returns one table with the prompts of several files, in the tidy form. Raises LabError.
+
+    The argument `leave_out` contains pairs of a field and a value. A row is left out if the field has the value, or is
+    a list that contains the value.
+    """
+    rows = [
+        (file, number, row)
+        for file in files
+        for number, row in read_records(file)
+        if not any(_has(row.get(field), value) for field, value in leave_out)
+    ]
     if not rows:
         raise LabError("the tables contain no prompt. Pass at least one table with --table")
     prompts = [_prompt(*row) for row in rows]
@@ -110,6 +132,10 @@ def read_tables(files: Iterable[Path]) -> Table:
     tokens = [_tokens(*row, models) for row in rows]
     costs = [_numbers(*row, "cost", _MOST) for row in rows]
     return Table(tuple(prompts), models, *[_matrix(values, models) for values in (scores, tokens, costs)])
+
+
+def _has(field: object, value: str) -> bool:
+    return value in field if isinstance(field, list) else field == value
 
 
 def _prompt(file: Path, number: int, row: dict[str, Any]) -> Prompt:

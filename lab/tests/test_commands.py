@@ -64,6 +64,25 @@ def test_predictions_have_one_line_per_prompt(folder: Path) -> None:
         assert set(line["choice"].values()) <= models
 
 
+def test_the_manifest_names_the_rows_that_were_left_out_and_the_licences(folder: Path) -> None:
+    options = ("--table", "table.jsonl", "--leave-out", "task=law", "--licence", "table.jsonl=MIT")
+    assert run(folder, "train", *options, "--out", "lawless") == 0
+    manifest = json.loads((folder / "lawless" / "manifest.json").read_text())
+    kept = [line for line in (folder / "table.jsonl").read_text().splitlines() if json.loads(line)["task"] != "law"]
+    assert manifest["left_out"] == ["task=law"]
+    assert [(table["prompts"], table["licence"]) for table in manifest["tables"]] == [(len(kept), "MIT")]
+
+
+def test_a_row_is_left_out_if_a_list_contains_the_value(folder: Path) -> None:
+    rows = [
+        {"id": str(at), "prompt": f"prompt {at}", "overlaps": ["other"] * (at % 3), "scores": {"small": at % 2}}
+        for at in range(200)
+    ]
+    (folder / "lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(folder, "train", "--table", "lists.jsonl", "--leave-out", "overlaps=other", "--out", "lists") == 1
+    assert run(folder, "train", "--table", "lists.jsonl", "--leave-out", "overlaps=another", "--out", "lists") == 0
+
+
 def test_half_of_an_emoji_in_a_prompt_is_no_obstacle(folder: Path) -> None:
     rows = [
         {"id": str(at), "prompt": f"half \ud83d {at}", "scores": {"small": at % 2, "large": 1}} for at in range(100)
@@ -108,6 +127,12 @@ def test_the_error_about_a_wrong_table_is_one_line(
     assert words in error
     assert error.count("\n") == 1
     assert not (folder / "nothing").exists()
+
+
+@pytest.mark.parametrize("option", ["--leave-out", "--licence"])
+def test_an_option_that_is_no_pair_is_rejected(folder: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "train", "--table", "table.jsonl", option, "law", "--out", "nothing") == 1
+    assert f"{option} law: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

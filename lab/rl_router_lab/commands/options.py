@@ -9,6 +9,7 @@ from pathlib import Path
 from rl_router_policy import embedding
 from rl_router_policy.artefact import Artefact, load_artefact
 
+from ..errors import LabError
 from ..models import Models, read_models, require
 from ..table import Table, read_tables
 
@@ -25,6 +26,13 @@ def add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", action="append", metavar="MODEL", help="use only this model. Repeat the option for several models"
     )
+    parser.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="leave out the rows whose field has the value, or is a list with the value. Repeat the option as needed",
+    )
 
 
 def add_artefact(parser: argparse.ArgumentParser) -> None:
@@ -35,11 +43,21 @@ def add_artefact(parser: argparse.ArgumentParser) -> None:
 def read_table(options: argparse.Namespace) -> tuple[Table, Models]:
     """Returns the tables as one table, and the models. Raises LabError."""
     models = read_models(options.models)
-    table = read_tables(options.table)
+    table = read_tables(options.table, [pair("--leave-out", text) for text in options.leave_out])
     if options.only:
         table = table.columns(sorted(options.only))
     require(models, table.models, options.models)
     return table, models
+
+
+def pair(option: str, text: str) -> tuple[str, str]:
+    """Returns the two parts of an option's value in the form NAME=VALUE. Raises LabError."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise LabError(
+            f"{option} {text}: does not have the form NAME=VALUE. Write the name and the value with = between them"
+        )
+    return name, value
 
 
 def read_artefact(options: argparse.Namespace) -> Artefact:

@@ -20,13 +20,20 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     shared.add_table(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new folder for the artefact")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)")
+    parser.add_argument(
+        "--licence",
+        action="append",
+        default=[],
+        metavar="FILE=LICENCE",
+        help="licence of a table, for the artefact's manifest. Repeat the option for several tables",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Trains an artefact and writes the artefact into a new folder. Raises LabError."""
     try:
-        from ..training.artefact import write_artefact
+        from ..training.artefact import Provenance, write_artefact
         from ..training.fit import fit
     except ModuleNotFoundError as error:
         raise LabError(f"training needs the module {error.name}. Run pip install 'rl-router[lab]'") from None
@@ -37,8 +44,10 @@ def run(options: argparse.Namespace) -> None:
         raise LabError(
             f"the tables have {len(table.prompts)} prompts. Training needs at least {_MIN_PROMPTS}. Add prompts"
         )
+    licences = dict([shared.pair("--licence", text) for text in options.licence])
+    provenance = Provenance(options.seed, options.table, options.leave_out, licences)
     begun = time.monotonic()
     fitted = fit(table, models, embedding.load(embedding.BUNDLED), options.seed, shared.show_progress)
-    write_artefact(options.out, fitted, table, models, seed=options.seed, files=options.table)
+    write_artefact(options.out, fitted, table, models, provenance)
     size = f"{len(table.prompts):,} prompts and {len(table.models)} models"
     print(f"{options.out}: trained on {size} in {time.monotonic() - begun:.0f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,27 @@ from .fit import Fitted
 _LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "safetensors", "tokenizers")
 
 
-def write_artefact(
-    folder: Path, fitted: Fitted, table: Table, models: Models, *, seed: int, files: Sequence[Path]
-) -> None:
+@dataclass(frozen=True)
+class Provenance:
+    """What an artefact was trained from, for the artefact's manifest.
+
+    The attribute `licences` contains the licence of each file of which the licence is known, by the name of the file.
+    """
+
+    seed: int
+    files: Sequence[Path]
+    left_out: Sequence[str] = ()
+    licences: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, provenance: Provenance) -> None:
     """Writes an artefact into a new folder. Raises OSError if the folder exists or cannot be written."""
     predictor = fitted.predictor
     manifest = {
-        "seed": seed,
+        "seed": provenance.seed,
         "made_with": {name: version(name) for name in _LIBRARIES},
-        "tables": [_source(file, table) for file in files],
+        "tables": [_source(file, table, provenance.licences) for file in provenance.files],
+        "left_out": list(provenance.left_out),
         "embedding": predictor.embedding.hash,
         "preference": "gradient" if predictor.gradient else "outcomes",
         "neighbours": {"count": predictor.memory.count, "weight": predictor.memory.weight},
@@ -55,9 +68,10 @@ def _means(fitted: Fitted) -> dict[str, np.ndarray]:
     return {"mean_qualities": fitted.mean_qualities, "mean_items": fitted.mean_items}
 
 
-def _source(file: Path, table: Table) -> dict[str, Any]:
+def _source(file: Path, table: Table, licences: Mapping[str, str]) -> dict[str, Any]:
     rows = sum(prompt.table == str(file) for prompt in table.prompts)
-    return {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "prompts": rows}
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"file": file.name, "sha256": digest, "prompts": rows, "licence": licences.get(file.name)}
 
 
 def _target(table: Table, models: Models, at: int) -> Mapping[str, Any]:

@@ -45,12 +45,14 @@ Progress = Callable[[str, float], None]
 class Fitted:
     """A trained predictor, with the numbers that an artefact stores beside it.
 
-    The attribute `held_out` contains a preference for each prompt and target, predicted by a network and a memory that
-    have not seen the prompt. The attribute `stages` contains the mean utility of each combination of a training stage
-    and a share of the memory.
+    The attribute `gradient` is the network of the second stage, even if the predictor does not use it. It is None if
+    the second stage did not run. The attribute `held_out` contains a preference for each prompt and target, predicted
+    by a network and a memory that have not seen the prompt. The attribute `stages` contains the mean utility of each
+    option that the training tried.
     """
 
     predictor: Predictor
+    gradient: Head
     mean_qualities: np.ndarray
     mean_items: np.ndarray
     held_out: np.ndarray
@@ -90,7 +92,7 @@ def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress:
     )
     qualities = np.mean([_chances(weights, data.examples) for weights in first], axis=0).mean(axis=0)
     items = _mean_items(heads[0].network, data.examples.inputs)
-    return Fitted(predictor, qualities.astype(np.float32), items, blended, stages)
+    return Fitted(predictor, heads[1], qualities.astype(np.float32), items, blended, stages)
 
 
 def raw_inputs(table: Table, embedding: Embedding) -> Raw:
