@@ -38,6 +38,7 @@ def write_artefact(folder: Path, qualities: Mapping[str, float], **manifest: Any
         "outcomes.deviation": np.ones((1, _ITEM), np.float32),
         "lengths.weights": np.array([0] * _FEATURES + [np.log(TOKENS)], np.float32),
         "lengths.factors": np.ones(len(names), np.float32),
+        "lengths.slopes": np.ones(len(names), np.float32),
         "lengths.usual": np.array(1, np.float32),
         "mean_qualities": chances,
         "mean_items": np.array([[1, 0, 0]], np.float32),

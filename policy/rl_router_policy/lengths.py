@@ -13,14 +13,16 @@ from .network import Array
 
 @dataclass(frozen=True)
 class Lengths:
-    """A linear prediction of the logarithm of an answer's length, and a factor for each target.
+    """A linear prediction of the logarithm of an answer's length, and a factor and a slope for each target.
 
-    The attribute `weights` has one number for each standardised feature and one constant. The attribute `factors` has
-    one number for each target of the artefact, and the attribute `usual` is the factor of an unknown target.
+    The attribute `weights` has one number for each standardised feature and one constant. The attributes `factors` and
+    `slopes` have one number for each target of the artefact. The attribute `usual` is the factor of an unknown target,
+    whose slope is 1. A target with a small slope answers at similar lengths to all prompts.
     """
 
     weights: Array
     factors: Array
+    slopes: Array
     usual: float
 
     def output_tokens(self, features: Array, targets: NDArray[np.intp]) -> Array:
@@ -28,19 +30,19 @@ class Lengths:
 
         The argument `targets` contains the position of each target, or -1 for an unknown target.
         """
-        tokens = np.exp(np.clip(features @ self.weights[:-1] + self.weights[-1], 0, 12))
-        factors = np.where(targets >= 0, self.factors[targets], self.usual) if len(self.factors) else self.usual
-        expected: Array = np.maximum(tokens * factors, 1).astype(np.float32)
-        return np.broadcast_to(expected, targets.shape)
+        logarithm = np.clip(features @ self.weights[:-1] + self.weights[-1], 0, 12)
+        factors, slopes = np.append(self.factors, self.usual)[targets], np.append(self.slopes, 1)[targets]
+        expected: Array = np.maximum(factors * np.exp(slopes * logarithm), 1).astype(np.float32)
+        return expected
 
     def tensors(self) -> dict[str, Array]:
         """Returns the attributes by the names that an artefact's file uses."""
         usual = np.array(self.usual, np.float32)
-        return {"lengths.weights": self.weights, "lengths.factors": self.factors, "lengths.usual": usual}
+        numbers = {name: getattr(self, name) for name in ("weights", "factors", "slopes")}
+        return {"lengths.usual": usual, **{f"lengths.{name}": array for name, array in numbers.items()}}
 
 
 def lengths_from(tensors: Mapping[str, Array]) -> Lengths:
     """Returns the prediction that an artefact's file contains. Raises KeyError if a tensor is missing."""
-    names = ("lengths.weights", "lengths.factors", "lengths.usual")
-    weights, factors, usual = [tensors[name] for name in names]
-    return Lengths(weights, factors, float(usual))
+    weights, factors, slopes = [tensors[f"lengths.{name}"] for name in ("weights", "factors", "slopes")]
+    return Lengths(weights, factors, slopes, float(tensors["lengths.usual"]))
