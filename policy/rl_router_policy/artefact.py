@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from . import embedding as embeddings
 from .embedding import Embedding
 from .errors import ArtefactError
 from .inputs import scaler_from
@@ -29,6 +30,8 @@ from .targets import Targets, targets_from
 
 FORMAT = 1
 MANIFEST, POLICY, MEMORY = "manifest.json", "policy.safetensors", "memory.safetensors"
+BUNDLED = Path(__file__).parent / "bundled" / "artefact"
+"""The artefact in the package, which `make artefacts` trains on public tables."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Artefact:
         features = np.zeros(len(lengths.weights) - 1, np.float32)
         tokens = float(lengths.output_tokens(features, np.array([position]))[0])
         return Prediction(quality, quality, tokens)
+
+
+def bundled() -> Artefact:
+    """Returns the artefact in the package. Raises ArtefactError if a file is missing or damaged."""
+    return load_artefact(BUNDLED, embeddings.load(embeddings.BUNDLED))
 
 
 def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
@@ -138,7 +146,9 @@ def _artefact(
 
 def _check_sizes(targets: int, policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]) -> None:
     """Raises ValueError if a tensor has another number of targets than the manifest."""
-    sizes = {name: len(policy[name]) for name in ("outcomes.vectors", "lengths.factors", "mean_qualities")}
+    sizes = {
+        name: len(policy[name]) for name in ("outcomes.vectors", "lengths.factors", "lengths.slopes", "mean_qualities")
+    }
     sizes["scores"] = memory["scores"].shape[1]
     wrong = next((name for name, size in sizes.items() if size != targets), None)
     if wrong is not None:

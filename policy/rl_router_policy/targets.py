@@ -42,13 +42,14 @@ class Targets:
         vector: Array = np.einsum("p,mpa->ma", profile.vector(), self.profile)
         return vector
 
-    def adapted(self, profile: Profile, items: Array, scores: Sequence[float]) -> Array:
-        """Returns the vector of a target that was not trained, after its first outcomes.
+    def adapted(self, name: str, profile: Profile, items: Array, scores: Sequence[float]) -> Array:
+        """Returns the vector of a target after some outcomes.
 
         The vector is the maximum a posteriori: the most probable vector after the outcomes, if vectors are normally
-        distributed around the vector of the profile. The shape of `items` is (outcomes, members, 1 + abilities).
+        distributed around the target's vector before the outcomes. The shape of `items` is (outcomes, members, 1 +
+        abilities).
         """
-        prior, outcomes = self.expected(profile), np.array(scores, np.float64)
+        prior, outcomes = self.of(name, profile), np.array(scores, np.float64)
         members = range(len(prior))
         return np.stack([_adapted(prior[m], self.deviation[m], items[:, m], outcomes) for m in members])
 

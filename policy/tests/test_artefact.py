@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from rl_router_policy.artefact import MANIFEST, POLICY, load_artefact
+from rl_router_policy.artefact import MANIFEST, POLICY, bundled, load_artefact
 from rl_router_policy.errors import ArtefactError
+from rl_router_policy.features import NO_CONTEXT
+from rl_router_policy.profile import Profile
 
 from fakes.policy.artefacts import EMBEDDING, write_artefact
 
@@ -69,3 +71,22 @@ def test_an_artefact_never_replaces_another(folder: Path) -> None:
     with pytest.raises(OSError, match="not empty"):
         write_artefact(folder, {"alpha": 0.5})
     load_artefact(folder, EMBEDDING)
+
+
+def test_the_bundled_artefact_was_trained_on_public_tables_without_gsm8k() -> None:
+    artefact = bundled()
+    tables = artefact.manifest["tables"]
+    assert {table["file"]: table["licence"] for table in tables} == {
+        "llmrouter.jsonl.gz": "MIT",
+        "mmlu-pro.jsonl.gz": "Apache-2.0",
+        "zeroeval.jsonl.gz": "Apache-2.0",
+    }
+    assert artefact.manifest["left_out"] == ["overlaps=gsm8k", "task=ze_gsm", "task=lr_agentverse-mgsm"]
+    assert len(artefact.manifest["trained_on"]) > 10_000
+
+
+def test_the_bundled_artefact_prefers_a_strong_model_for_a_hard_question() -> None:
+    hard = "Let f be a polynomial of degree 4 with integer coefficients. How many real roots can f(f(x)) - x have?"
+    known = [("gemini-1.5-pro-002", Profile()), ("Mistral-7B-Instruct-v0.2", Profile())]
+    strong, weak = bundled().predictor.predict(hard, NO_CONTEXT, known)
+    assert strong.quality > weak.quality + 0.1
