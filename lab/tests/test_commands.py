@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, command: str, *arguments: str) -> int:
     """Runs a command with the models of a folder. Arguments that name files are relative to the folder."""
-    files = {"--table", "--out", "--artefact", "--json", "--models"}
+    files = {"--table", "--out", "--artefact", "--base", "--json", "--models"}
     paths = [
         str(folder / value) if option in files else value
         for option, value in zip(["", *arguments], arguments, strict=False)
@@ -81,6 +82,38 @@ def test_a_row_is_left_out_if_a_list_contains_the_value(folder: Path) -> None:
     (folder / "lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert run(folder, "train", "--table", "lists.jsonl", "--leave-out", "overlaps=other", "--out", "lists") == 1
     assert run(folder, "train", "--table", "lists.jsonl", "--leave-out", "overlaps=another", "--out", "lists") == 0
+
+
+def test_an_artefact_is_adapted_to_a_small_table_with_new_models(folder: Path) -> None:
+    renamed = {"coder": "new-coder", "mathematician": "new-mathematician"}
+    _write_renamed(folder, renamed, prompts=100)
+    options = ("--table", "renamed.jsonl", "--models", "renamed.json")
+    assert run(folder, "train", "--base", "policy", *options, "--out", "adapted") == 0
+    manifest, base = [json.loads((folder / name / "manifest.json").read_text()) for name in ("adapted", "policy")]
+    assert [target["name"] for target in manifest["targets"]] == sorted(renamed.values())
+    assert set(manifest["trained_on"]) > set(base["trained_on"])
+    assert (
+        run(folder, "evaluate", "--artefact", "adapted", *options, "--table", "renamed-more.jsonl", "--json", "a") == 0
+    )
+    assert json.loads((folder / "a").read_text())["aiq_gain"][1] > 0
+
+
+def test_an_artefact_is_not_adapted_to_a_handful_of_prompts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "tiny.jsonl").write_text(json.dumps(ROW) + "\n")
+    assert run(folder, "train", "--base", "policy", "--table", "tiny.jsonl", "--out", "tiny") == 1
+    assert "Adapting needs at least 30" in capsys.readouterr().err
+
+
+def _write_renamed(folder: Path, names: dict[str, str], prompts: int) -> None:
+    """Writes a table of some models under other names, a second table for the tests, and the models."""
+    lines = [json.loads(line) for line in gzip.decompress((folder / "more.jsonl.gz").read_bytes()).splitlines()]
+    for line in lines:
+        line["scores"] = {names[name]: line["scores"][name] for name in names}
+        line["output_tokens"] = {names[name]: line["output_tokens"][name] for name in names}
+    _write(folder / "renamed.jsonl", lines[:prompts])
+    _write(folder / "renamed-more.jsonl", lines[prompts:])
+    models = json.loads((folder / "models.json").read_text())["models"]
+    (folder / "renamed.json").write_text(json.dumps({"models": {new: models[old] for old, new in names.items()}}))
 
 
 def test_half_of_an_emoji_in_a_prompt_is_no_obstacle(folder: Path) -> None:

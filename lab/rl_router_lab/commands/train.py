@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 
 from rl_router_policy import embedding
+from rl_router_policy.artefact import load_artefact
 
 from ..errors import LabError
+from ..models import Models
+from ..table import Table
 from . import options as shared
 
-_MIN_PROMPTS = 100
+_MIN_PROMPTS, _MIN_TO_ADAPT = 100, 30
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,6 +23,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     shared.add_table(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new folder for the artefact")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)")
+    parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="FOLDER",
+        help="adapt this artefact instead of training from scratch, if the tables have only some hundred prompts",
+    )
     parser.add_argument(
         "--licence",
         action="append",
@@ -31,23 +40,37 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def run(options: argparse.Namespace) -> None:
-    """Trains an artefact and writes the artefact into a new folder. Raises LabError."""
+    """Trains an artefact and writes the artefact into a new folder. Raises LabError or ArtefactError."""
     try:
+        from ..training.adapt import adapt
         from ..training.artefact import Provenance, write_artefact
         from ..training.fit import fit
     except ModuleNotFoundError as error:
         raise LabError(f"training needs the module {error.name}. Run pip install 'rl-router[lab]'") from None
     if options.out.exists():
         raise LabError(f"{options.out}: exists already. Pass the name of a new folder with --out")
-    table, models = shared.read_table(options)
-    if len(table.prompts) < _MIN_PROMPTS:
-        raise LabError(
-            f"the tables have {len(table.prompts)} prompts. Training needs at least {_MIN_PROMPTS}. Add prompts"
-        )
     licences = dict([shared.pair("--licence", text) for text in options.licence])
-    provenance = Provenance(options.seed, options.table, options.leave_out, licences)
+    words = embedding.load(embedding.BUNDLED)
+    base = load_artefact(options.base, words) if options.base else None
+    table, models = _table(options)
     begun = time.monotonic()
-    fitted = fit(table, models, embedding.load(embedding.BUNDLED), options.seed, shared.show_progress)
+    if base is None:
+        fitted = fit(table, models, words, options.seed, shared.show_progress)
+    else:
+        fitted = adapt(base.predictor, table, models, options.seed)
+    provenance = Provenance(options.seed, options.table, options.leave_out, licences, base)
     write_artefact(options.out, fitted, table, models, provenance)
     size = f"{len(table.prompts):,} prompts and {len(table.models)} models"
     print(f"{options.out}: trained on {size} in {time.monotonic() - begun:.0f} s")
+
+
+def _table(options: argparse.Namespace) -> tuple[Table, Models]:
+    """Returns the tables as one table, and the models. Raises LabError if the tables have too few prompts."""
+    table, models = shared.read_table(options)
+    size = len(table.prompts)
+    if options.base and size < _MIN_TO_ADAPT:
+        raise LabError(f"the tables have {size} prompts. Adapting needs at least {_MIN_TO_ADAPT}. Add prompts")
+    if not options.base and size < _MIN_PROMPTS:
+        remedy = "Add prompts, or adapt an artefact with --base"
+        raise LabError(f"the tables have {size} prompts. Training needs at least {_MIN_PROMPTS}. {remedy}")
+    return table, models

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rl_router_policy.artefact import save_artefact
+from rl_router_policy.artefact import Artefact, save_artefact
 from rl_router_policy.predictor import Predictor
 
 from ..models import Models
@@ -25,12 +25,19 @@ class Provenance:
     """What an artefact was trained from, for the artefact's manifest.
 
     The attribute `licences` contains the licence of each file of which the licence is known, by the name of the file.
+    The attribute `base` is the artefact that was adapted.
     """
 
     seed: int
     files: Sequence[Path]
     left_out: Sequence[str] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
+    base: Artefact | None = None
+
+    def trained_on(self, table: Table) -> list[str]:
+        """Returns the short keys of the prompts that the artefact or its base was trained on."""
+        earlier = self.base.manifest["trained_on"] if self.base else []
+        return sorted({*earlier, *[prompt.short_key for prompt in table.prompts]})
 
 
 def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, provenance: Provenance) -> None:
@@ -38,6 +45,7 @@ def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, p
     predictor = fitted.predictor
     manifest = {
         "seed": provenance.seed,
+        **({"base": provenance.base.hash} if provenance.base else {}),
         "made_with": {name: version(name) for name in _LIBRARIES},
         "tables": [_source(file, table, provenance.licences) for file in provenance.files],
         "left_out": list(provenance.left_out),
@@ -46,7 +54,7 @@ def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, p
         "neighbours": {"count": predictor.memory.count, "weight": predictor.memory.weight},
         "mean_utility": fitted.stages,
         "targets": [_target(table, models, at) for at in range(len(table.models))],
-        "trained_on": sorted({prompt.short_key for prompt in table.prompts}),
+        "trained_on": provenance.trained_on(table),
     }
     memory: dict[str, np.ndarray] = {
         "keys": predictor.memory.keys.astype(np.float16),

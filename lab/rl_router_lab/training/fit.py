@@ -8,7 +8,7 @@ prompt. These predictions decide which stage and how much of the memory the poli
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -32,13 +32,22 @@ from .lengths import fit_lengths
 from .outcomes import Examples
 
 MEMBERS = 5
-_NEIGHBOURS = 40
-_WEIGHTS = (0.0, 0.2, 0.4)
-"""The shares of the memory in a preference that are tried."""
+
 _MEMORY_LIMIT = 10_000
 """The number of prompts that an artefact's memory contains at most."""
 
 Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How a preference uses the memory: the number of neighbours, and the shares of the memory that are tried."""
+
+    neighbours: int
+    shares: tuple[float, ...]
+
+
+_RECALL = Recall(40, (0.0, 0.2, 0.4))
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Fitted:
     """
 
     predictor: Predictor
-    gradient: Head
+    gradient: Head | None
     mean_qualities: np.ndarray
     mean_items: np.ndarray
     held_out: np.ndarray
@@ -60,8 +69,8 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class _Data:
-    """The table in the form that the stages read."""
+class Data:
+    """The table in the form that the stages read. The attribute `parts` contains the number of each prompt's part."""
 
     examples: Examples
     costs: Costs
@@ -73,26 +82,42 @@ class _Data:
 
 def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress: Progress) -> Fitted:
     """Returns a predictor that is trained on the table, with its figures. The same seed gives the same predictor."""
-    data = _data(table, models, embedding, seed)
-    members = range(MEMBERS)
-    first = [
-        outcomes.train(data.examples, data.parts == m, seed * 100 + m, _part(progress, "outcomes", m)) for m in members
-    ]
+    data = prepared(table, models, embedding, seed)
+    first = _first_stage(data, seed, progress)
     second = [
         gradient.train(
             data.examples, data.costs, first[m], data.parts == m, seed * 100 + m, _part(progress, "gradient", m)
         )
-        for m in members
+        for m in range(MEMBERS)
     ]
     held_out = {name: _held_out(data, weights) for name, weights in (("outcomes", first), ("gradient", second))}
-    stages, best, weight, blended = _best_stage(data, held_out)
+    stages, best, weight, blended = best_option(data, held_out, _RECALL)
     heads = [_head(table, data, weights) for weights in (first, second)]
     predictor = Predictor(
-        embedding, data.scaler, heads[0], heads[1] if best == "gradient" else None, data.lengths, _memory(data, weight)
+        embedding,
+        data.scaler,
+        heads[0],
+        heads[1] if best == "gradient" else None,
+        data.lengths,
+        memory_of(data, weight, _RECALL),
     )
     qualities = np.mean([_chances(weights, data.examples) for weights in first], axis=0).mean(axis=0)
     items = _mean_items(heads[0].network, data.examples.inputs)
     return Fitted(predictor, heads[1], qualities.astype(np.float32), items, blended, stages)
+
+
+def fit_outcomes(table: Table, models: Models, embedding: Embedding, seed: int) -> Predictor:
+    """Returns a predictor that only the first stage trained, without a memory."""
+    data = prepared(table, models, embedding, seed)
+    head = _head(table, data, _first_stage(data, seed, lambda *_: None))
+    return Predictor(embedding, data.scaler, head, None, data.lengths, memory_of(data, 0.0, _RECALL))
+
+
+def _first_stage(data: Data, seed: int, progress: Progress) -> list[Weights]:
+    return [
+        outcomes.train(data.examples, data.parts == m, seed * 100 + m, _part(progress, "outcomes", m))
+        for m in range(MEMBERS)
+    ]
 
 
 def raw_inputs(table: Table, embedding: Embedding) -> Raw:
@@ -101,9 +126,10 @@ def raw_inputs(table: Table, embedding: Embedding) -> Raw:
     return Raw(np.stack([row.embedding for row in rows]), np.stack([row.features for row in rows]))
 
 
-def _data(table: Table, models: Models, embedding: Embedding, seed: int) -> _Data:
+def prepared(table: Table, models: Models, embedding: Embedding, seed: int, scaler: Scaler | None = None) -> Data:
+    """Returns a table in the form that the stages read. Without a scaler, the scaler is fitted to the table."""
     raw = raw_inputs(table, embedding)
-    scaler = inputs.fitted(raw)
+    scaler = scaler or inputs.fitted(raw)
     vectors_, features = scaler.standardised(raw)
     profiles = np.stack([models[name].profile.vector() for name in table.models])
     _, tables = np.unique([prompt.table for prompt in table.prompts], return_inverse=True)
@@ -116,7 +142,7 @@ def _data(table: Table, models: Models, embedding: Embedding, seed: int) -> _Dat
     examples = Examples(inputs.network_inputs(vectors_, features), scores, profiles, tables)
     costs = Costs((real / units).astype(np.float32), (expected / units).astype(np.float32))
     parts = np.array([_part_of(prompt.key, seed) for prompt in table.prompts])
-    return _Data(examples, costs, inputs.memory_key(vectors_, features), parts, scaler, lengths)
+    return Data(examples, costs, inputs.memory_key(vectors_, features), parts, scaler, lengths)
 
 
 def _part_of(key: str, seed: int) -> int:
@@ -133,7 +159,7 @@ def _chances(weights: Weights, examples: Examples) -> np.ndarray:
     return chances
 
 
-def _held_out(data: _Data, members: Sequence[Weights]) -> np.ndarray:
+def _held_out(data: Data, members: Sequence[Weights]) -> np.ndarray:
     chances = np.empty(data.examples.scores.shape, np.float32)
     for member, weights in enumerate(members):
         part = data.parts == member
@@ -141,13 +167,19 @@ def _held_out(data: _Data, members: Sequence[Weights]) -> np.ndarray:
     return chances
 
 
-def _best_stage(data: _Data, held_out: dict[str, np.ndarray]) -> tuple[dict[str, float], str, float, np.ndarray]:
-    """Returns the mean utility of each option, and the best option: its stage, share of the memory and preferences."""
+def best_option(
+    data: Data, held_out: Mapping[str, np.ndarray], recall: Recall
+) -> tuple[dict[str, float], str, float, np.ndarray]:
+    """Returns the mean utility of each option, and the best option: its name, share of the memory and preferences.
+
+    The argument `held_out` contains the predictions of each option for prompts that were not trained on. Each option is
+    tried with several shares of the memory.
+    """
     values: dict[tuple[str, float], tuple[float, np.ndarray]] = {}
     for stage, chances in held_out.items():
-        neighbours = _neighbour_means(data, chances)
-        for weight in _WEIGHTS:
-            blended = chances + weight * (neighbours - chances)
+        means = _neighbour_means(data, chances, recall.neighbours)
+        for weight in recall.shares:
+            blended = chances + weight * (means - chances)
             values[stage, weight] = (utility(blended, data.examples, data.costs), blended)
     stage, weight = max(values, key=lambda option: values[option][0])
     report = {f"{name}, memory {share:g}": round(value, 5) for (name, share), (value, _) in values.items()}
@@ -167,20 +199,20 @@ def utility(preferences: np.ndarray, examples: Examples, costs: Costs) -> float:
     return float(np.mean(totals))
 
 
-def _neighbour_means(data: _Data, chances: np.ndarray) -> np.ndarray:
+def _neighbour_means(data: Data, chances: np.ndarray, neighbours: int) -> np.ndarray:
     """Returns what the memory would answer for each prompt if the memory did not contain the prompt's part."""
     means = np.empty_like(chances)
     every = np.arange(chances.shape[1])
     for part in range(MEMBERS):
         inside = data.parts == part
-        memory = Memory(data.keys[~inside], stored_scores(data.examples.scores[~inside]), _NEIGHBOURS, 1.0)
+        memory = Memory(data.keys[~inside], stored_scores(data.examples.scores[~inside]), neighbours, 1.0)
         means[inside] = [
             memory.blended(key, every, row) for key, row in zip(data.keys[inside], chances[inside], strict=True)
         ]
     return means
 
 
-def _head(table: Table, data: _Data, members: Sequence[Weights]) -> Head:
+def _head(table: Table, data: Data, members: Sequence[Weights]) -> Head:
     arrays = [{name: np.asarray(value) for name, value in weights.items()} for weights in members]
     profiles = jnp.asarray(data.examples.profiles)
     network = Network(*[np.stack([each[name] for each in arrays]) for name in ("hidden", "bias", "item")])
@@ -201,11 +233,12 @@ def _offset(mean: np.ndarray, size: int) -> np.ndarray:
     return offset
 
 
-def _memory(data: _Data, weight: float) -> Memory:
+def memory_of(data: Data, weight: float, recall: Recall) -> Memory:
+    """Returns the memory with the prompts of a table, or with a random choice of them if the table is large."""
     kept = np.arange(len(data.keys))
     if len(kept) > _MEMORY_LIMIT:
         kept = np.sort(np.random.default_rng(0).choice(kept, _MEMORY_LIMIT, replace=False))
-    return Memory(data.keys[kept], stored_scores(data.examples.scores[kept]), _NEIGHBOURS, weight)
+    return Memory(data.keys[kept], stored_scores(data.examples.scores[kept]), recall.neighbours, weight)
 
 
 def _mean_items(network: Network, rows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,74 @@
+"""Adapts a trained predictor to a table that is too small for a training of its own.
+
+The item network stays as it is. The vector of each target becomes the maximum a posteriori after the target's outcomes.
+The table is split into five parts by the text of the prompts. The predictions for each part from the other parts decide
+which prior and how much of the memory the policy uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from rl_router_policy.network import probabilities
+from rl_router_policy.predictor import Head, Predictor
+from rl_router_policy.targets import Targets
+
+from ..models import Models
+from ..table import Table
+from .fit import MEMBERS, Data, Fitted, Recall, best_option, memory_of, prepared
+
+_ABILITIES = (0.0, 0.5, 1.0)
+"""The factors of the abilities that a prior expects. With 0, the prior expects the same quality for all prompts."""
+_RECALL = Recall(30, (0.0, 0.4, 0.7))
+"""With few prompts, the memory predicts the quality better than the network, which was trained on other prompts."""
+
+
+def adapt(base: Predictor, table: Table, models: Models, seed: int) -> Fitted:
+    """Returns a predictor for the models of the table. The same seed gives the same predictor."""
+    data = prepared(table, models, base.embedding, seed, base.scaler)
+    network = base.outcomes.network
+    items = np.stack([network.items(row) for row in data.examples.inputs])
+    priors = {f"abilities {share:g}": _prior(base.outcomes.targets, share) for share in _ABILITIES}
+    held_out = {name: _held_out(data, items, table, models, prior) for name, prior in priors.items()}
+    stages, best, weight, blended = best_option(data, held_out, _RECALL)
+    vectors = _adapted(priors[best], items, table, models)
+    targets = replace(priors[best], names=table.models, vectors=vectors)
+    predictor = replace(
+        base,
+        outcomes=Head(network, targets),
+        gradient=None,
+        lengths=data.lengths,
+        memory=memory_of(data, weight, _RECALL),
+    )
+    qualities = _chances(items, vectors).mean(axis=0).astype(np.float32)
+    return Fitted(predictor, None, qualities, items.mean(axis=0).astype(np.float32), blended, stages)
+
+
+def _prior(targets: Targets, abilities: float) -> Targets:
+    """Returns targets whose expected abilities are multiplied by a factor."""
+    factors = np.full(targets.vectors.shape[-1], abilities, np.float32)
+    factors[0] = 1
+    return replace(targets, vectors=targets.vectors * factors, profile=targets.profile * factors)
+
+
+def _adapted(prior: Targets, items: np.ndarray, table: Table, models: Models) -> np.ndarray:
+    """Returns the vectors of the table's models: (targets, members, 1 + abilities)."""
+    vectors = []
+    for name, scores in zip(table.models, table.scores.T, strict=True):
+        known = ~np.isnan(scores)
+        vectors.append(prior.adapted(name, models[name].profile, items[known], scores[known]))
+    return np.stack(vectors)
+
+
+def _held_out(data: Data, items: np.ndarray, table: Table, models: Models, prior: Targets) -> np.ndarray:
+    chances = np.empty(table.scores.shape, np.float32)
+    for part in range(MEMBERS):
+        inside = data.parts == part
+        vectors = _adapted(prior, items[~inside], table.rows(~inside), models)
+        chances[inside] = _chances(items[inside], vectors)
+    return chances
+
+
+def _chances(items: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    return np.stack([probabilities(item, vectors) for item in items])
