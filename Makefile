@@ -10,7 +10,7 @@ E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 # The tests of the lab run in their own process, because JAX starts threads that a fork in other tests would break.
 
 .PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e embedding release-dry-run
-.PHONY: artefacts
+.PHONY: artefacts lab-bench
 
 help: ## list the targets of this Makefile
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,10 @@ embedding: ## download all-MiniLM-L6-v2 and distil the bundled word embedding fr
 artefacts: ## train the bundled artefact from the public tables in the folder DATA
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/artefacts $(DATA)
+
+lab-bench: ## measure trained policies on the public tables in the folder DATA, and write lab/results/; takes hours
+	@$(PYTHON3) scripts/environment.py dev
+	@.venv/bin/python -m rl_router_lab.benchmark $(DATA) --out lab/results $(OPTIONS)
 
 release-dry-run: ## build in dist/ everything that a release publishes, and publish nothing
 	@$(PYTHON3) scripts/environment.py dev

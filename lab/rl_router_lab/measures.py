@@ -130,3 +130,17 @@ def routed(chosen: NDArray[np.intp], scores: Array, costs: Array) -> Routed:
     """Returns the answers of a router's choices, which have the shape (weights, prompts)."""
     prompts = np.arange(len(scores))
     return Routed(scores[prompts, chosen], costs[prompts, chosen], scores, costs)
+
+
+def performance_gap_recovered(differences: Array, strong: Array, weak: Array) -> float:
+    """Returns the APGR of two models: the mean share of the strong model's lead that routing keeps.
+
+    The argument `differences` contains the preference for the strong model minus the preference for the weak model.
+    The arguments `strong` and `weak` contain the models' scores.
+    """
+    ranks = np.argsort(np.argsort(-differences, kind="stable"), kind="stable")
+    shares = np.linspace(0, 1, 11)
+    calls = np.rint(shares * len(differences))
+    accuracies = np.array([np.where(ranks < count, strong, weak).mean() for count in calls])
+    area = float(np.sum(np.diff(shares) * (accuracies[1:] + accuracies[:-1]) / 2))
+    return float((area - weak.mean()) / (strong.mean() - weak.mean()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from rl_router_lab.measures import WEIGHTS, Comparison, choices, hull, routed
+from rl_router_lab.measures import WEIGHTS, Comparison, choices, hull, performance_gap_recovered, routed
 
 
 def test_the_hull_is_concave_and_does_not_fall() -> None:
@@ -83,3 +83,11 @@ def test_a_prompt_that_counts_twice_is_like_two_prompts() -> None:
     repeated = routed(choices(preferences[twice], COSTS[[0] * 5]), SCORES[twice], COSTS[[0] * 5]).compare()
     assert counted.aiq == pytest.approx(repeated.aiq)
     assert counted.gain == pytest.approx(repeated.gain)
+
+
+def test_a_random_order_recovers_half_of_the_performance_gap_and_a_perfect_order_more() -> None:
+    strong, weak = np.ones(10), np.array([0.0] * 5 + [1.0] * 5)
+    assert performance_gap_recovered(1 - weak, strong, weak) == pytest.approx(0.75)
+    assert performance_gap_recovered(weak, strong, weak) == pytest.approx(0.25)
+    mixed = np.array([1.0, 0.0] * 5)
+    assert performance_gap_recovered(np.arange(10.0), strong, mixed) == pytest.approx(0.5, abs=0.06)

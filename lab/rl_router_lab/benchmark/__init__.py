@@ -1,0 +1,1 @@
+"""Measures what training learns from public tables: `make lab-bench`."""

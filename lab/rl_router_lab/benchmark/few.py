@@ -1,0 +1,48 @@
+"""Measures what a policy learns from 200 prompts of a new kind of traffic that four models answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from rl_router_policy.predictor import Predictor
+
+from ..costs import real_costs
+from ..evaluation import Outcomes, curve_figures
+from ..predictions import predictions
+from ..table import Table
+from ..training.adapt import adapt
+from ..training.fit import fit_outcomes
+from .kept_out import Settings
+
+PROMPTS, MODELS, SEEDS = 200, 4, (1, 2, 3, 4, 5)
+
+
+def few(others: Table, table: Table, settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yields the figures of a policy that is trained on other tables, and adapted to 200 prompts of a table.
+
+    Each seed draws the models and the prompts. The figures are measured on the rest of the table's prompts. Yields the
+    result so far after each seed.
+    """
+    base = fit_outcomes(others, settings.models, settings.embedding, SEEDS[0])
+    found: dict[str, Any] = {}
+    for seed in SEEDS:
+        found[str(seed)] = _one(base, table, seed, settings)
+        settings.say(f"seed {seed}: {found[str(seed)]}")
+        gains = [each["aiq_gain"][0] for each in found.values()]
+        yield {"mean_aiq_gain": round(float(np.mean(gains)), 4), "seeds": found}
+
+
+def _one(base: Predictor, table: Table, seed: int, settings: Settings) -> dict[str, Any]:
+    random = np.random.default_rng(seed)
+    models = sorted(random.choice(table.models, MODELS, replace=False).tolist())
+    order = random.permutation(len(table.prompts))
+    keys = {table.prompts[at].key for at in order[:PROMPTS]}
+    rest = np.array([at for at in order[PROMPTS:] if table.prompts[at].key not in keys])
+    small, test = table.rows(order[:PROMPTS]).columns(models), table.rows(rest).columns(models)
+    fitted = adapt(base, small, settings.models, seed)
+    expected = predictions(fitted.predictor, test, settings.models)
+    figures = curve_figures(Outcomes(test.scores, real_costs(test, settings.models), expected))
+    best = max(fitted.stages, key=lambda option: fitted.stages[option])
+    return {"models": models, "option": best, **{name: figure.as_json() for name, figure in figures.items()}}

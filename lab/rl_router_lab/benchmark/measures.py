@@ -1,0 +1,83 @@
+"""The measures of the benchmark by name. Each measure yields its result so far, so that nothing is lost at a stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..table import joined
+from ..training.fit import fit
+from . import pools
+from .few import few
+from .kept_out import Settings, cross_validated, trivial
+from .pairs import PAIRS, pair_figures
+from .unseen import unseen
+
+Result = dict[str, Any]
+Measure = Callable[[Path, Sequence[int], Settings], Iterator[Result]]
+_SPEED_PROMPTS, _SPEED_MODELS = 6_000, 9
+
+
+def _alone(pool: str, data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
+    table = pools.pool_table(data, pool)
+    result: Result = {**trivial(table, settings), "folds": settings.folds, "seeds": {}}
+    for seed in seeds:
+        result["seeds"][str(seed)] = cross_validated([table], seed, settings)[0]
+        yield result
+
+
+def _shared(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
+    tables = [pools.pool_table(data, name) for name in pools.POOLS]
+    result: Result = {name: {"folds": settings.folds, "seeds": {}} for name in pools.POOLS}
+    for seed in seeds:
+        for name, figures in zip(pools.POOLS, cross_validated(tables, seed, settings), strict=True):
+            result[name]["seeds"][str(seed)] = figures
+        yield result
+
+
+def _unseen(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
+    yield from unseen(joined([pools.whole_table(data, name) for name in pools.POOLS]), seeds[0], settings)
+
+
+def _few(data: Path, _: Sequence[int], settings: Settings) -> Iterator[Result]:
+    result: Result = {}
+    for left_out in pools.POOLS:
+        others = joined([pools.whole_table(data, name) for name in pools.POOLS if name != left_out])
+        for figures in few(others, pools.pool_table(data, left_out), settings):
+            yield result | {left_out: figures}
+            result[left_out] = figures
+
+
+def _pairs(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
+    result: Result = {}
+    for pair in PAIRS:
+        table = pools.pool_table(data, pair.table)
+        figures = {str(seed): pair_figures(pair, table, seed, settings) for seed in seeds}
+        mean = round(float(np.mean([each["apgr"][0] for each in figures.values()])), 4)
+        names = {"strong": pair.strong, "weak": pair.weak, "labels": pair.labels}
+        result[pair.table] = {**names, "mean_apgr": mean, "seeds": figures}
+        yield result
+
+
+def _speed(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
+    table = pools.pool_table(data, "mmlu-pro")
+    table = table.rows(np.arange(_SPEED_PROMPTS)).columns(table.models[:_SPEED_MODELS])
+    wall, processor = time.monotonic(), time.process_time()
+    fit(table, settings.models, settings.embedding, seeds[0], lambda *_: None)
+    yield {
+        "prompts": _SPEED_PROMPTS,
+        "models": _SPEED_MODELS,
+        "seconds": round(time.monotonic() - wall, 1),
+        "processor_seconds": round(time.process_time() - processor, 1),
+    }
+
+
+MEASURES: dict[str, Measure] = {
+    **{name: partial(_alone, name) for name in pools.POOLS},
+    "shared": _shared, "few": _few, "pairs": _pairs, "speed": _speed, "unseen": _unseen,
+}  # fmt: skip

@@ -1,0 +1,93 @@
+"""Writes a Markdown table of the benchmark's results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .kept_out import FOLDS
+
+_TITLES = {"llmrouter": "LLMRouter", "mmlu-pro": "MMLU-Pro", "zeroeval": "ZeroEval"}
+_STAGES = {
+    "chosen": "the stage and the memory that the training chose",
+    "outcomes": "only the first stage",
+    "gradient": "both stages",
+}
+_HEADER = """\
+# Results of the lab's benchmark
+
+The command `make lab-bench` wrote this table from the JSON files in this folder, which contain all figures. Each JSON
+file names the command, the seeds, the versions of the libraries, and the hashes of the tables. `docs/learning.md`
+defines the measures. The policies were tested on prompts that they were not trained on: each prompt is predicted by a
+policy that was trained on four fifths of the other prompts. A figure is the mean over the seeds. Its interval is the
+mean of the seeds' 95 % intervals.
+
+| figure | value | 95 % interval | seeds |
+| --- | --- | --- | --- |
+"""
+
+
+def report(folder: Path) -> str:
+    """Returns the table of the results in a folder. Results that are missing have no row."""
+    found = {file.stem: json.loads(file.read_text())["result"] for file in sorted(folder.glob("*.json"))}
+    return _HEADER + "".join([f"| {' | '.join(row)} |\n" for row in _rows(found)])
+
+
+def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Yields the rows of the table: the figure, its value, its interval and the number of seeds."""
+    for pool, title in _TITLES.items():
+        if pool in found:
+            yield from _policies(f"{title} alone{_folds(found[pool])}", found[pool]["seeds"])
+            yield from _baselines(title, found[pool]["baselines"])
+    for pool, figures in found.get("shared", {}).items():
+        yield from _policies(f"one policy over all tables, on {_TITLES[pool]}{_folds(figures)}", figures["seeds"])
+    for pool, figures in found.get("few", {}).items():
+        each = [seed["aiq_gain"] for seed in figures["seeds"].values()]
+        yield _row(f"200 prompts of {_TITLES[pool]}, which was left out, 4 models: AIQ gain", each)
+    for pool, figures in found.get("pairs", {}).items():
+        each = [seed["apgr"] for seed in figures["seeds"].values()]
+        name = f"{figures['strong']} or {figures['weak']}, {figures['labels']:,} labels of {_TITLES[pool]}"
+        yield _row(f"{name}: APGR", each, sign="")
+    for count, gap in found.get("unseen", {}).get("below_trained", {}).items():
+        yield _row(
+            f"a model never seen, {count.removeprefix('after ')} outcomes: AUC below a trained model's", [gap], ""
+        )
+    if "speed" in found:
+        speed = found["speed"]
+        what = f"training of {speed['prompts']:,} prompts and {speed['models']} models on two cores"
+        yield what, f"{speed['seconds']:.0f} s ({speed['processor_seconds']:.0f} s of CPU time)", "", "1"
+
+
+def _folds(figures: Mapping[str, Any]) -> str:
+    count: int = figures["folds"]
+    return "" if count == FOLDS else f" ({count} of {FOLDS} folds)"
+
+
+def _policies(what: str, seeds: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for stage, words in _STAGES.items():
+        each = [figures[stage] for figures in seeds.values()]
+        yield _row(f"{what}, {words}: AIQ gain", [figures["aiq_gain"] for figures in each])
+        yield _row(f"{what}, {words}: match", [figures["match"] for figures in each], "", 2)
+    qualities = [figures["calibration"] for figures in seeds.values()]
+    yield _row(f"{what}: Brier score", [figures["brier"] for figures in qualities], "")
+    yield _row(f"{what}: calibration error", [figures["calibration_error"] for figures in qualities], "")
+
+
+def _baselines(title: str, baselines: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for name, figures in baselines.items():
+        yield _row(f"{title}, baseline {name.replace('_', ' ')}: AIQ gain", [figures["aiq_gain"]])
+
+
+def _row(what: str, each: list[list[float | None]], sign: str = "+", digits: int = 4) -> tuple[str, str, str, str]:
+    known = [figure for figure in each if figure[0] is not None]
+    if not known:
+        return what, "never", "", str(len(each))
+    value, low, high = [
+        f"{np.mean([figure[at] for figure in known if figure[at] is not None]):{sign}.{digits}f}" for at in range(3)
+    ]
+    count = str(len(each)) if len(known) == len(each) else f"{len(known)} of {len(each)}"
+    return what, value, f"{low} to {high}", count

@@ -1,0 +1,67 @@
+"""The measures of `make lab-bench`, on a synthetic world instead of the public tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from rl_router_lab.benchmark.few import few
+from rl_router_lab.benchmark.kept_out import Settings, trivial
+from rl_router_lab.benchmark.report import report
+from rl_router_lab.benchmark.unseen import left_out
+from rl_router_lab.table import Table, joined
+from rl_router_policy import embedding
+
+from fakes.outcomes.world import MODELS, world
+
+SETTINGS = Settings(MODELS, embedding.load(embedding.BUNDLED), lambda _: None)
+
+
+def test_a_policy_learns_from_200_prompts_of_a_table_that_was_left_out() -> None:
+    first = next(few(world(600, 1).table, world(800, 2).table, SETTINGS))
+    gain, low, high = first["seeds"]["1"]["aiq_gain"]
+    assert first["mean_aiq_gain"] == gain
+    assert 0 < low <= gain <= high
+
+
+def test_the_oracle_is_better_than_the_constants_and_a_random_router_is_worse() -> None:
+    figures = trivial(world(300, 3).table, SETTINGS)["baselines"]
+    assert figures["oracle"]["aiq_gain"][1] > 0
+    assert figures["random"]["aiq_gain"][2] < 0
+
+
+def test_only_models_with_enough_scores_are_left_out() -> None:
+    table = world(600, 4).table
+    scores = table.scores.copy()
+    scores[:200, 0] = np.nan
+    few_scores = Table(table.prompts, table.models, scores, table.output_tokens, table.costs)
+    assert sorted(left_out(few_scores)) == sorted(table.models[1:])
+
+
+def test_joined_tables_have_the_models_of_all_tables() -> None:
+    one, other = world(20, 5).table, world(30, 6).table.columns(["large", "small"])
+    both = joined([one, other])
+    assert both.models == one.models
+    assert np.isnan(both.scores[20:]).sum() == 30 * 3
+    assert np.array_equal(both.columns(["large", "small"]).scores[20:], other.scores)
+
+
+def test_a_figure_of_several_seeds_is_the_mean_of_the_seeds_that_reached_it(tmp_path: Path) -> None:
+    stage = {"aiq_gain": [0.01, 0.0, 0.02], "match": [None, 0.9, 1.0]}
+    other = {"aiq_gain": [0.03, 0.02, 0.04], "match": [0.5, 0.4, 0.6]}
+    calibration = {"brier": [0.2, 0.1, 0.3], "calibration_error": [0.02, 0.01, 0.03]}
+    seeds = {
+        str(at): {"chosen": each, "outcomes": each, "gradient": each, "calibration": calibration}
+        for at, each in enumerate((stage, other))
+    }
+    result = {"zeroeval": {"folds": 2, "seeds": seeds}}
+    (tmp_path / "shared.json").write_text(json.dumps({"result": result}))
+    lines = report(tmp_path).splitlines()
+    chosen = "one policy over all tables, on ZeroEval (2 of 5 folds), the stage and the memory that the training chose"
+    assert f"| {chosen}: AIQ gain | +0.0200 | +0.0100 to +0.0300 | 2 |" in lines
+    assert f"| {chosen}: match | 0.50 | 0.40 to 0.60 | 1 of 2 |" in lines
+
+
+def test_a_folder_without_results_has_a_table_without_rows(tmp_path: Path) -> None:
+    assert report(tmp_path).endswith("| --- | --- | --- | --- |\n")
