@@ -6,10 +6,11 @@ each resample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import measures
 from .predictions import Predictions
@@ -52,7 +53,7 @@ def curve_figures(outcomes: Outcomes, seed: int = 0) -> dict[str, Figure]:
     Resamples in which the policy does not reach the best constant's quality do not count for the interval of the match.
     """
     answers = outcomes.routed()
-    whole, resampled = answers.compare(), [answers.compare(counts) for counts in _resamples(len(outcomes.scores), seed)]
+    whole, resampled = answers.compare(), answers.compare_each(_resamples(len(outcomes.scores), seed))
     return {
         "aiq_gain": _figure(whole.gain, [each.gain for each in resampled]),
         "match": _figure(whole.match, [each.match for each in resampled]),
@@ -62,18 +63,22 @@ def curve_figures(outcomes: Outcomes, seed: int = 0) -> dict[str, Figure]:
 def difference(one: Outcomes, other: Outcomes, seed: int = 0) -> Figure:
     """Returns the difference of the AIQ of two policies on the same prompts, resampled in pairs."""
     first, second = one.routed(), other.routed()
-    values = [first.compare(counts).aiq - second.compare(counts).aiq for counts in _resamples(len(one.scores), seed)]
+    counts = _resamples(len(one.scores), seed)
+    pairs = zip(first.compare_each(counts), second.compare_each(counts), strict=True)
+    values = [ours.aiq - theirs.aiq for ours, theirs in pairs]
     return _figure(first.compare().aiq - second.compare().aiq, values)
 
 
 def calibration_figures(outcomes: Outcomes, seed: int = 0) -> dict[str, Figure]:
     """Returns the Brier score and the expected calibration error of the predicted qualities, with intervals."""
     predicted, scores = outcomes.predictions.qualities, outcomes.scores
-    found: dict[str, Figure] = {}
-    for name, measure in (("brier", brier), ("calibration_error", calibration_error)):
-        rows = [np.repeat(np.arange(len(scores)), counts.astype(int)) for counts in _resamples(len(scores), seed)]
-        found[name] = _figure(measure(predicted, scores), [measure(predicted[row], scores[row]) for row in rows])
-    return found
+    counts = _resamples(len(scores), seed)
+    errors = np.square(predicted - scores).mean(axis=1)
+    ranked = _ranked(predicted, scores)
+    return {
+        "brier": _figure(brier(predicted, scores), (counts @ errors / len(scores)).tolist()),
+        "calibration_error": _figure(ranked.error(), [ranked.error(row.astype(int)) for row in counts]),
+    }
 
 
 def brier(predicted: Array, scores: Array) -> float:
@@ -81,19 +86,32 @@ def brier(predicted: Array, scores: Array) -> float:
     return float(np.mean(np.square(predicted - scores)))
 
 
-def calibration_error(predicted: Array, scores: Array) -> float:
-    """Returns the expected calibration error over 10 bins with equal numbers of predictions."""
+@dataclass(frozen=True)
+class _Ranked:
+    """The differences of predictions and scores in the order of the predictions, and their prompts."""
+
+    differences: Array
+    prompts: NDArray[np.intp]
+
+    def error(self, counts: NDArray[np.int_] | None = None) -> float:
+        """Returns the expected calibration error over 10 bins with equal numbers of predictions.
+
+        The argument `counts` says how often each prompt counts (once if None).
+        """
+        differences = self.differences if counts is None else np.repeat(self.differences, counts[self.prompts])
+        return float(sum(abs(each.sum()) for each in np.array_split(differences, 10)) / len(differences))
+
+
+def _ranked(predicted: Array, scores: Array) -> _Ranked:
     order = np.argsort(predicted, axis=None, kind="stable")
-    bins = [np.array_split(values.ravel()[order], 10) for values in (predicted, scores)]
-    gaps = [abs(p.mean() - s.mean()) * len(p) for p, s in zip(*bins, strict=True)]
-    return float(sum(gaps) / len(order))
+    return _Ranked((predicted - scores).ravel()[order], order // predicted.shape[1])
 
 
-def _resamples(size: int, seed: int) -> Iterator[Array]:
-    """Yields how often each prompt occurs in each resample."""
+def _resamples(size: int, seed: int) -> Array:
+    """Returns how often each prompt occurs in each resample: (resamples, prompts)."""
     random = np.random.default_rng(seed)
-    for _ in range(RESAMPLES):
-        yield np.bincount(random.integers(0, size, size), minlength=size).astype(np.float64)
+    draws = [np.bincount(random.integers(0, size, size), minlength=size) for _ in range(RESAMPLES)]
+    return np.stack(draws).astype(np.float64)
 
 
 def _figure(value: float | None, resampled: Sequence[float | None]) -> Figure:

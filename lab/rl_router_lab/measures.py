@@ -107,18 +107,32 @@ class Routed:
 
         The argument `counts` says how often each prompt counts (once if None).
         """
-        shares = np.full(len(self.scores), 1 / len(self.scores)) if counts is None else counts / counts.sum()
-        router = hull(self.chosen_costs @ shares, self.chosen_scores @ shares)
-        constant_costs, constant_scores = shares @ self.costs, shares @ self.scores
-        low, high = float(constant_costs.min()), float(constant_costs.max())
-        best = min(range(len(constant_costs)), key=lambda model: (-constant_scores[model], constant_costs[model]))
-        reached = router.cost_of(float(constant_scores[best]))
-        return Comparison(
-            aiq=router.area(low, high),
-            constants_aiq=hull(constant_costs, constant_scores).area(low, high),
-            match=None if reached is None else _ratio(reached, float(constant_costs[best])),
-            best_quality=float(constant_scores[best]),
+        return self.compare_each(np.ones((1, len(self.scores))) if counts is None else counts[None])[0]
+
+    def compare_each(self, counts: Array) -> list[Comparison]:
+        """Compares the router with the constants for each row of `counts`: (resamples, prompts)."""
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        points = (
+            shares @ self.chosen_costs.T,
+            shares @ self.chosen_scores.T,
+            shares @ self.costs,
+            shares @ self.scores,
         )
+        return [_comparison(*each) for each in zip(*points, strict=True)]
+
+
+def _comparison(costs: Array, scores: Array, constant_costs: Array, constant_scores: Array) -> Comparison:
+    """Compares the points of a router's curve with the points of the constants."""
+    router = hull(costs, scores)
+    low, high = float(constant_costs.min()), float(constant_costs.max())
+    best = min(range(len(constant_costs)), key=lambda model: (-constant_scores[model], constant_costs[model]))
+    reached = router.cost_of(float(constant_scores[best]))
+    return Comparison(
+        aiq=router.area(low, high),
+        constants_aiq=hull(constant_costs, constant_scores).area(low, high),
+        match=None if reached is None else _ratio(reached, float(constant_costs[best])),
+        best_quality=float(constant_scores[best]),
+    )
 
 
 def _ratio(cost: float, of: float) -> float:
