@@ -94,7 +94,7 @@ def _summary(loaded: LoadedConfiguration) -> str:
     return ", ".join(
         (
             _DISCOVERED if targets is None else _count(targets, "target"),
-            f"policy {configuration.routing.policy}",
+            f"policy {configuration.routing.policy or 'rl or learned'}",
             "clients need no API key" if keys is None else _count(keys, "client key"),
         )
     )

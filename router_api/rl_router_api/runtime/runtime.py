@@ -105,13 +105,16 @@ class Runtime:
         """Returns the overall status, and the health of the configuration, of the router model and of every target."""
         probe, configuration = self.active.probe, self._configuration_health()
         router_model, targets = probe.router_model, probe.targets
+        policy = self.active.policy_health
         states = [router_model.state, *(target.state for target in targets.values())]
+        states += [policy.state] if policy else []
         healthy = "bad" not in states and targets and configuration.state == "ok"
         return HealthDocument(
             status="ok" if healthy else "degraded",
             configuration=configuration,
             router_model=router_model,
             targets=targets,
+            policy=policy,
         )
 
     def _configuration_health(self) -> ConfigurationHealth:
@@ -176,6 +179,7 @@ class Runtime:
     async def _watch(self) -> None:
         if self._files.changed():
             self.reload()
+        await self.active.refresh_policies()
         self.metrics.update(self.current_state())
 
 
