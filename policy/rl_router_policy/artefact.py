@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from .embedding import Embedding
 from .errors import ArtefactError
+from .folder import MANIFEST
 from .inputs import scaler_from
 from .lengths import lengths_from
 from .memory import Memory
@@ -28,7 +29,7 @@ from .profile import Profile
 from .targets import Targets, targets_from
 
 FORMAT = 1
-MANIFEST, POLICY, MEMORY = "manifest.json", "policy.safetensors", "memory.safetensors"
+POLICY, MEMORY = "policy.safetensors", "memory.safetensors"
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from . import folder
 from .errors import ArtefactError
 
-BUNDLED = Path(__file__).parent / "bundled" / "embedding"
+BUNDLED = folder.BUNDLED / "embedding"
 VECTORS, TOKENIZER = "vectors.safetensors", "tokenizer.json"
 MAX_TOKENS = 2_048
 """The maximum number of tokens of a text that count. A text of 8,000 characters rarely has more tokens."""
@@ -61,15 +62,15 @@ class Embedding:
         return [id_ for word in words for id_ in (found[word] if word in found else known[word])][:MAX_TOKENS]
 
 
-def load(folder: Path) -> Embedding:
-    """Returns the embedding in a folder. Raises ArtefactError if a file is missing or damaged."""
-    files = [folder / VECTORS, folder / TOKENIZER]
+def load(path: Path) -> Embedding:
+    """Returns the embedding in the folder `path`. Raises ArtefactError if a file is missing or damaged."""
+    files = [path / VECTORS, path / TOKENIZER]
     try:
         digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
         tensors = load_file(files[0])
         return Embedding(tensors["integers"], tensors["scales"], _tokenizer(files[1]), digest)
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise ArtefactError(f"{folder}: the embedding cannot be read: {error}. Install RL Router again") from None
+        raise ArtefactError(f"{path}: the embedding cannot be read: {error}. Install RL Router again") from None
 
 
 def _tokenizer(file: Path) -> Tokenizer:

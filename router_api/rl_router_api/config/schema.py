@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,12 +24,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -63,26 +61,19 @@ Dollars = Annotated[
     # pydantic counts no digits of zero, so `0e-50000000` is valid, but written in full it has millions of digits.
     AfterValidator(lambda dollars: dollars or Decimal(0)),
 ]
-_WORTH = TypeAdapter(Annotated[Dollars, Field(gt=0, le=10**12)])
+Worth = Annotated[Decimal, Field(gt=0, le=10**12, allow_inf_nan=False, max_digits=24, decimal_places=12)]
 
 
-def _check_goal(value: Any) -> Prefer | Decimal:
-    words = get_args(Prefer)
-    if isinstance(value, str) and value in words:
-        return cast(Prefer, value)
+def _check_goal(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
-        return _WORTH.validate_python(value)
+        return check(value)
     except ValidationError:
-        message = f"must be {', '.join(words)}, or the worth of a good answer in USD: a number above 0"
+        message = f"must be {', '.join(get_args(Prefer))}, or the worth of a good answer in USD: a number above 0"
         raise ValueError(f"{message} (got {value!r}). Use one of the words or a number such as 0.01") from None
 
 
-Goal = Annotated[
-    Prefer | Decimal,
-    PlainValidator(_check_goal),
-    PlainSerializer(str, return_type=str, when_used="json"),
-    WithJsonSchema({"anyOf": [{"enum": list(get_args(Prefer))}, {"type": "number", "exclusiveMinimum": 0}]}),
-]
+Goal = Annotated[Prefer | Worth, WrapValidator(_check_goal)]
+"""A goal, or the worth of a good answer in US dollars."""
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 BenchmarkScore = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]

@@ -8,30 +8,26 @@ from functools import lru_cache
 from pathlib import Path
 
 from rl_router_policy import embedding
-from rl_router_policy.artefact import MANIFEST, Artefact, load_artefact
+from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.embedding import Embedding
 from rl_router_policy.errors import ArtefactError
+from rl_router_policy.folder import Version, newest_first
 
-from ..config import BUNDLED
-
-_BUNDLED = embedding.BUNDLED.parent
 _LOG = logging.getLogger("rl_router")
-_Version = tuple[Path, tuple[tuple[str, int, int], ...]]
-"""The folder of an artefact, with the name, the size and the time of each file."""
 
 
 class Artefacts:
-    """The folder of artefacts that the field `routing.artefacts` names.
+    """The folder of artefacts that the field `routing.artefacts` names, and the artefact in use.
 
     The attribute `current` is the artefact in use, or None if no artefact could be read. The attribute `refused` is the
     reason why the newest artefact is not in use, or None if the newest artefact is in use.
     """
 
-    def __init__(self, configured: str) -> None:
-        self.folder = _folder(configured)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.current: Artefact | None = None
         self.refused: str | None = None
-        versions = _versions(self.folder)
+        versions = newest_first(self.folder)
         self._read = self._seen = versions[0] if versions else None
         self._accept(_loaded(self.folder, self._read))
         # After a restart, the newest artefact that can be read is in use.
@@ -42,7 +38,7 @@ class Artefacts:
 
     async def refresh(self) -> None:
         """Reads the newest artefact if it has changed, but not since the previous call of the method."""
-        newest = next(iter(_versions(self.folder)), None)
+        newest = next(iter(newest_first(self.folder)), None)
         # If the artefact has changed since the previous call, a program may still be writing the artefact.
         is_settled, self._seen = newest == self._seen, newest
         if is_settled and newest != self._read:
@@ -59,35 +55,7 @@ class Artefacts:
         self.current, self.refused = loaded, None
 
 
-def exists(configured: str) -> bool:
-    """Returns whether the folder of artefacts contains an artefact."""
-    return bool(_versions(_folder(configured)))
-
-
-def _folder(configured: str) -> Path:
-    return _BUNDLED if configured == BUNDLED else Path(configured)
-
-
-def _versions(folder: Path) -> list[_Version]:
-    """Returns the artefacts in a folder, sorted by the time of their manifests, the newest first.
-
-    The folder itself may be an artefact.
-    """
-    try:
-        folders = [folder, *[each for each in folder.iterdir() if not each.name.startswith(".")]]
-        manifests = [file for each in folders if (file := each / MANIFEST).is_file()]
-        newest_first = sorted(manifests, key=lambda file: (file.stat().st_mtime_ns, file), reverse=True)
-        return [(manifest.parent, _files(manifest.parent)) for manifest in newest_first]
-    except OSError:
-        return []
-
-
-def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    stats = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
-    return tuple([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-
-
-def _loaded(folder: Path, version: _Version | None) -> Artefact | str:
+def _loaded(folder: Path, version: Version | None) -> Artefact | str:
     """Returns an artefact, or the reason why it cannot be used."""
     if version is None:
         return f"routing.artefacts: {folder} contains no artefact. Name a folder that contains one"
@@ -98,7 +66,7 @@ def _loaded(folder: Path, version: _Version | None) -> Artefact | str:
 
 
 @lru_cache(maxsize=1)
-def _load(version: _Version) -> Artefact:
+def _load(version: Version) -> Artefact:
     """Returns an artefact. A reload of the configuration gets the artefact that is already in memory."""
     return load_artefact(version[0], _embedding())
 

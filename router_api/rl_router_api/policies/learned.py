@@ -16,6 +16,7 @@ from ..config import Routing, Target
 from ..conversation.request import Request
 from ..health import GuardVerdict, PolicyHealth
 from ..routing.decide import Candidate, Decision, Limits, PastCall, PlannedCall, Policy, PolicySetup
+from .artefact_folder import folder_of
 from .artefacts import Artefacts
 from .situation import Terms, situation_of
 
@@ -27,7 +28,7 @@ class Learned:
 
     def __init__(self, setup: PolicySetup) -> None:
         routing = setup.routing
-        self._artefacts = Artefacts(routing.artefacts)
+        self._artefacts = Artefacts(folder_of(routing))
         self._configuration = _identity(routing, setup.targets)
         # No artefact can be proven yet.
         verdict: Verdict = "unproven" if routing.guard else "off"
@@ -48,10 +49,10 @@ class Learned:
             situation = situation_of(conversation, candidates, limits, calls, self._terms)
             choice = decide(artefact, situation)
             return self._decision(artefact, situation, choice)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (an error in the policy must not fail a request)
             reason = f"the policy `learned` failed: {type(error).__name__}: {error}"
             fields = {"request_id": limits.ledger.request_id, "artefact": artefact.hash}
-            _LOG.exception("%s. The fallback order decides", reason, extra={"fields": fields})
+            _LOG.error("%s", reason, exc_info=error, extra={"fields": fields})
             return Decision(reason=reason, failed=True)
 
     async def refresh(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 from msgspec import Raw
+from rl_router_policy.catalogue import parameters_of
 from rl_router_policy.features import Context
 from rl_router_policy.profile import Profile
 from rl_router_policy.situation import Call, Price, Situation, Verdict
@@ -81,17 +82,25 @@ def _length(raw: Raw | None) -> int:
 
 
 def _candidate(candidate: Candidate) -> PolicyCandidate:
-    price, cost, profile = candidate.price, candidate.input_cost, candidate.profile
+    price, cost = candidate.price, candidate.input_cost
     return PolicyCandidate(
         tool=candidate.tool_name,
         target=candidate.name,
         price=None if price is None else Price(float(price.input), float(price.output)),
-        profile=None
-        if profile is None
-        else Profile(parameters=profile.parameters_billion, benchmarks=profile.benchmarks),
+        profile=_profile(candidate),
         cost=None if cost is None else float(cost),
         latency=candidate.latency,
     )
+
+
+def _profile(candidate: Candidate) -> Profile | None:
+    """Returns the configured profile, with the size that is known for the model's name if no size is configured."""
+    configured = candidate.profile
+    size = configured.parameters_billion if configured else None
+    if size is None:
+        size = parameters_of(candidate.model) or parameters_of(candidate.name)
+    benchmarks = configured.benchmarks if configured else {}
+    return Profile(parameters=size, benchmarks=benchmarks) if size or benchmarks else None
 
 
 def _call(call: PastCall) -> Call:

@@ -24,7 +24,8 @@ from .probe import Probe
 class ActiveConfiguration:
     """A configuration that the server uses, with its targets, its policies and its health probe.
 
-    An in-flight request keeps the configuration with which the request started, even after a reload.
+    An in-flight request keeps the configuration with which the request started, even after a reload. The attribute
+    `policy_name` is the name of the policy for requests that name no policy.
     """
 
     def __init__(
@@ -34,10 +35,10 @@ class ActiveConfiguration:
         transport: Transport,
         in_flight: InFlight,
         before: Fleet | None,
-        default_policy: str = "rl",
+        policy_name: str,
     ) -> None:
         self.configuration = configuration
-        self.policy_name = configuration.routing.policy or default_policy
+        self.policy_name = policy_name
         self.fleet = fleet_of(configuration, targets, transport, in_flight, before)
         self.unit = unit_of(targets)
         """The unit of the worth of a good answer in US dollars, or None if no target has a price above 0."""
