@@ -103,9 +103,7 @@ def _summary(loaded: LoadedConfiguration) -> str:
 
 
 def _policy(configuration: Configuration) -> str:
-    if depends_on_router_model(configuration):
-        return "rl if a router model answers, and otherwise learned"
-    return configuration.routing.policy or "rl"
+    return "rl or learned" if depends_on_router_model(configuration) else configuration.routing.policy or "rl"
 
 
 def _count(items: Sequence[object], noun: str) -> str:

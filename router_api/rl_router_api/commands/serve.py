@@ -18,7 +18,7 @@ from ..errors import SetupError
 from ..health import ExitCode
 from ..runtime import settings
 from ..runtime.active_configuration import check_keys
-from ..runtime.default_policy import depends_on_router_model
+from ..runtime.default_policy import policy_without_router_model
 from ..runtime.source import Source
 from ..server.listen import address, listen
 from ..server.start_errors import report
@@ -135,7 +135,8 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
     waited = False
     while seconds > 0 and not _answers(url):
         if time.monotonic() >= end:
-            decides = "decides by the policy `learned`" if depends_on_router_model(configuration) else _BY_FALLBACK
+            learned = policy_without_router_model(configuration) == "learned"
+            decides = "decides by the policy `learned`" if learned else _BY_FALLBACK
             STDERR.say(
                 f"warning: the router model at {shown} did not answer within {seconds:.0f} s. The server starts anyway "
                 f"and {decides} until the router model answers. "

@@ -21,10 +21,20 @@ def depends_on_router_model(configuration: Configuration) -> bool:
     If a policy or the section `router` is configured, the policy is known. Without configured targets, the targets are
     models of the router model's server, so the policy is `rl`.
     """
-    if configuration.routing.policy is not None or configuration.router.model_fields_set:
-        return False
+    is_known = configuration.routing.policy is not None or bool(configuration.router.model_fields_set)
+    return configuration.targets is not None and not is_known
+
+
+def policy_without_router_model(configuration: Configuration) -> str:
+    """Returns the name of the policy for requests that name no policy if no router model answers.
+
+    Without an artefact or without the libraries of the policy `learned`, the policy is `rl`, so the fallback order
+    decides.
+    """
+    if configuration.routing.policy is not None:
+        return configuration.routing.policy
     can_learn = policies.problem("learned") is None and has_artefact(configuration.routing)
-    return configuration.targets is not None and can_learn
+    return "learned" if can_learn and depends_on_router_model(configuration) else "rl"
 
 
 class RouterModelSearch:
@@ -39,9 +49,9 @@ class RouterModelSearch:
 
         Until the first search, the method assumes that a router model answers.
         """
-        if configuration.routing.policy is not None:
-            return configuration.routing.policy
-        return "learned" if self._found is False and depends_on_router_model(configuration) else "rl"
+        if self._found is False:
+            return policy_without_router_model(configuration)
+        return configuration.routing.policy or "rl"
 
     async def run(self, fleet: Fleet) -> None:
         """Searches for a router model if the policy depends on the result, at most every 30 seconds.
