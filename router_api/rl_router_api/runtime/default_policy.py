@@ -53,16 +53,19 @@ class RouterModelSearch:
             return policy_without_router_model(configuration)
         return configuration.routing.policy or "rl"
 
-    async def run(self, fleet: Fleet) -> None:
+    async def run(self, fleet: Fleet) -> bool:
         """Searches for a router model if the policy depends on the result, at most every 30 seconds.
 
-        A router model that was found once stays in use, even if the router model fails later.
+        Returns whether the method has searched. A router model that was found once stays in use, even if the router
+        model fails later.
         """
         now = time.monotonic()
         is_due = self._searched_at is None or now >= self._searched_at + _INTERVAL
-        if is_due and not self._found and depends_on_router_model(fleet.configuration):
-            self._searched_at = now
-            self._found = await _lists_models(fleet)
+        if self._found or not is_due or not depends_on_router_model(fleet.configuration):
+            return False
+        self._searched_at = now
+        self._found = await _lists_models(fleet)
+        return True
 
 
 async def _lists_models(fleet: Fleet) -> bool:

@@ -181,8 +181,8 @@ class Runtime:
     async def _choose_policy(self) -> None:
         """If no policy is configured, searches for a router model and uses the policy that the result suggests."""
         active = self.active
-        await self._search.run(active.fleet)
-        name = self._search.policy_of(active.configuration)
+        has_searched = await self._search.run(active.fleet)
+        name = self._search.policy_of(active.configuration) if has_searched else active.policy_name
         if name != active.policy_name and self.active is active:
             targets = tuple(target for target, _ in active.fleet.targets)
             self.active = await asyncio.to_thread(self._build, active.configuration, targets, active.fleet)
