@@ -34,7 +34,7 @@ RUN scripts/into-image project
 FROM base AS api
 COPY --from=build-api /opt/rl-router /opt/rl-router
 ENV RL_ROUTER_SERVER__HOST=0.0.0.0 RL_ROUTER_SERVER__ADMIN_HOST=0.0.0.0
-RUN python -m rl_router_api --version
+RUN python -m rl_router_api --version && python -c "import rl_router_api.policies.learned"
 USER 65532:65532
 EXPOSE 8800 8801
 ENTRYPOINT ["python", "-m", "rl_router_api"]

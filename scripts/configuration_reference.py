@@ -81,7 +81,8 @@ def _type(node: Json, definitions: Json) -> str:
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
     if "anyOf" in node:  # Decimal numbers have `anyOf`: pydantic accepts a number or a string.
-        return "decimal number"
+        words = [_type(option, definitions) for option in node["anyOf"] if "enum" in option]
+        return ", ".join([*words, "decimal number"])
     if node.get("type") == "array":
         return f"list of {_type(_plain(node['items'], definitions), definitions)}"
     if node.get("type") == "object":

@@ -19,20 +19,30 @@ _FEATURES = len(TEXT_NAMES) + len(CONTEXT_NAMES)
 _HIDDEN, _ITEM = 4, 3
 
 
-def write_artefact(folder: Path, qualities: Mapping[str, float], **manifest: Any) -> Path:
-    """Writes an artefact that predicts a quality for each target, for all prompts. Returns the folder.
+def write_artefact(
+    folder: Path,
+    qualities: Mapping[str, float],
+    *,
+    digits: Mapping[str, float] | None = None,
+    tensors: Mapping[str, np.ndarray] | None = None,
+    **manifest: Any,
+) -> Path:
+    """Writes an artefact that predicts a quality for each target. Returns the folder.
 
-    An unknown target has the quality 0.5.
+    The quality of a target does not depend on the prompt, unless `digits` names the target: then the logit of the
+    quality grows by the number in `digits` for each fifth of the prompt's characters that are digits. An unknown target
+    has the quality 0.5. The argument `tensors` replaces tensors of the artefact.
     """
     names = list(qualities)
     chances = np.array([qualities[name] for name in names], np.float32)
     vectors = np.zeros((len(names), 1, _ITEM), np.float32)
     vectors[:, 0, 0] = np.log(chances / (1 - chances))
+    vectors[:, 0, 1] = [(digits or {}).get(name, 0) for name in names]
     policy = {
         **_scaler(),
-        "outcomes.hidden": np.zeros((1, EMBEDDING.dimensions + _FEATURES, _HIDDEN), np.float32),
+        "outcomes.hidden": _hidden(),
         "outcomes.bias": np.zeros((1, _HIDDEN), np.float32),
-        "outcomes.item": np.zeros((1, _HIDDEN, _ITEM - 1), np.float32),
+        "outcomes.item": np.eye(_HIDDEN, _ITEM - 1, dtype=np.float32)[None],
         "outcomes.vectors": vectors,
         "outcomes.profile": np.zeros((1, len(PROFILE), _ITEM), np.float32),
         "outcomes.deviation": np.ones((1, _ITEM), np.float32),
@@ -42,6 +52,7 @@ def write_artefact(folder: Path, qualities: Mapping[str, float], **manifest: Any
         "lengths.usual": np.array(1, np.float32),
         "mean_qualities": chances,
         "mean_items": np.array([[1, 0, 0]], np.float32),
+        **(tensors or {}),
     }
     memory: dict[str, np.ndarray] = {
         "keys": np.zeros((0, 82), np.float16),
@@ -57,6 +68,13 @@ def write_artefact(folder: Path, qualities: Mapping[str, float], **manifest: Any
 def artefact(folder: Path, qualities: Mapping[str, float]) -> Artefact:
     """Writes and loads an artefact that predicts a quality for each target."""
     return load_artefact(write_artefact(folder, qualities), EMBEDDING)
+
+
+def _hidden() -> np.ndarray:
+    """Returns the weights of a hidden layer whose first number depends only on the share of digits in the prompt."""
+    weights = np.zeros((1, EMBEDDING.dimensions + _FEATURES, _HIDDEN), np.float32)
+    weights[0, EMBEDDING.dimensions + TEXT_NAMES.index("digits"), 0] = 1
+    return weights
 
 
 def _scaler() -> dict[str, np.ndarray]:

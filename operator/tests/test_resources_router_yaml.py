@@ -44,6 +44,15 @@ def test_settings_of_the_router_model_are_separate_from_settings_of_routing():
     assert (written["router"]["max_tokens"], written["router"]["timeout"]) == (64, 3)
 
 
+def test_the_goal_the_guard_and_the_profiles_are_fields_of_the_file():
+    spec = {"prefer": "0.01", "guard": False, "secondPrice": "0.001", "policy": "learned"}
+    target = {"name": "a", "baseUrl": "https://a.example/v1", "profile": {"parametersBillion": 7.5}}
+    written = router_yaml(routing=spec, targets=[target])
+    assert written["routing"] == {"policy": "learned", "prefer": "0.01", "guard": False, "second_price": "0.001"}
+    assert written["targets"][0]["profile"] == {"parameters_billion": 7.5}
+    assert float(Configuration.model_validate({"routing": written["routing"]}).routing.prefer) == 0.01
+
+
 def test_a_target_has_the_path_of_its_mounted_key():
     target = {
         "name": "gpt-5-mini",

@@ -17,9 +17,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from . import embedding as embeddings
 from .embedding import Embedding
 from .errors import ArtefactError
+from .folder import MANIFEST
 from .inputs import scaler_from
 from .lengths import lengths_from
 from .memory import Memory
@@ -29,9 +29,7 @@ from .profile import Profile
 from .targets import Targets, targets_from
 
 FORMAT = 1
-MANIFEST, POLICY, MEMORY = "manifest.json", "policy.safetensors", "memory.safetensors"
-BUNDLED = Path(__file__).parent / "bundled" / "artefact"
-"""The artefact in the package, which `make artefacts` trains on public tables."""
+POLICY, MEMORY = "policy.safetensors", "memory.safetensors"
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,6 @@ class Artefact:
         features = np.zeros(len(lengths.weights) - 1, np.float32)
         tokens = float(lengths.output_tokens(features, np.array([position]))[0])
         return Prediction(quality, quality, tokens)
-
-
-def bundled() -> Artefact:
-    """Returns the artefact in the package. Raises ArtefactError if a file is missing or damaged."""
-    return load_artefact(BUNDLED, embeddings.load(embeddings.BUNDLED))
 
 
 def load_artefact(folder: Path, embedding: Embedding) -> Artefact:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from .artefact import Artefact
 from .constants import best_constant
@@ -27,7 +28,7 @@ def decide(artefact: Artefact, situation: Situation, catalogue: Profiles = lambd
 
     A completed answer is selected. Otherwise, the choice is a candidate whose call did not fail. The choice has neither
     a function nor a call id if no such candidate exists. The function `catalogue` returns the profile of a target that
-    the situation does not describe.
+    the situation does not describe. Raises ArithmeticError if a prediction is not a finite number.
     """
     answered = [call for call in situation.calls if call.status == "ok"]
     if answered:
@@ -54,6 +55,8 @@ def _options(artefact: Artefact, situation: Situation, left: Sequence[Candidate]
 
 
 def _option(situation: Situation, candidate: Candidate, prediction: Prediction) -> _Option:
+    if not isfinite(prediction.quality + prediction.preference + prediction.output_tokens):
+        raise ArithmeticError(f"the prediction for the target `{candidate.target}` is not a finite number")
     cost = expected_cost(candidate, situation.input_tokens, prediction.output_tokens)
     estimate = Estimate(candidate.tool, prediction.quality, prediction.preference, cost)
     if situation.value is None:

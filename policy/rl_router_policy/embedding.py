@@ -6,17 +6,18 @@ The command `make embedding` distils the vectors from the sentence encoder all-M
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
+from . import folder
 from .errors import ArtefactError
 
-BUNDLED = Path(__file__).parent / "bundled" / "embedding"
+BUNDLED = folder.BUNDLED / "embedding"
 VECTORS, TOKENIZER = "vectors.safetensors", "tokenizer.json"
 MAX_TOKENS = 2_048
 """The maximum number of tokens of a text that count. A text of 8,000 characters rarely has more tokens."""
@@ -55,21 +56,47 @@ class Embedding:
         if len(known) + len(new) > _MAX_KNOWN:
             known.clear()
             new = list(dict.fromkeys(words))
-        encoded = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
-        found = {word: each.ids for word, each in zip(new, encoded, strict=True)}
+        found = self._encoded(new) if new else {}
         known.update({word: ids for word, ids in found.items() if len(word) <= _MAX_WORD})
         return [id_ for word in words for id_ in (found[word] if word in found else known[word])][:MAX_TOKENS]
 
+    def _encoded(self, words: list[str]) -> dict[str, list[int]]:
+        """Returns the tokens of each word. A batch would use other threads, for which a decision would have to wait."""
+        tokens: dict[str, list[int]] = {word: [] for word in words}
+        encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+        for id_, position in zip(encoded.ids, encoded.word_ids, strict=True):
+            if position is not None:
+                tokens[words[position]].append(id_)
+        return tokens
 
-def load(folder: Path) -> Embedding:
-    """Returns the embedding in a folder. Raises ArtefactError if a file is missing or damaged."""
-    files = [folder / VECTORS, folder / TOKENIZER]
+
+def load(path: Path) -> Embedding:
+    """Returns the embedding in the folder `path`. Raises ArtefactError if a file is missing or damaged."""
+    files = [path / VECTORS, path / TOKENIZER]
     try:
-        digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
-        tensors = load_file(files[0])
-        return Embedding(tensors["integers"], tensors["scales"], _tokenizer(files[1]), digest)
+        digest = hashlib.sha256(b"".join(map(_digest, files))).hexdigest()
+        with safe_open(files[0], "np") as tensors:
+            scales = tensors.get_tensor("scales")
+        return Embedding(_mapped(files[0], "integers"), scales, _tokenizer(files[1]), digest)
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise ArtefactError(f"{folder}: the embedding cannot be read: {error}. Install RL Router again") from None
+        raise ArtefactError(f"{path}: the embedding cannot be read: {error}. Install RL Router again") from None
+
+
+def _digest(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
+
+
+def _mapped(file: Path, name: str) -> NDArray[np.int8]:
+    """Returns a tensor of bytes in a file of the format safetensors, without a copy of the file in memory.
+
+    The processes on one machine share the parts of the file that they use.
+    """
+    with file.open("rb") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        tensor = json.loads(opened.read(size))[name]
+    offset = 8 + size + tensor["data_offsets"][0]
+    return np.asarray(np.memmap(file, np.int8, "r", offset, tuple(tensor["shape"])))
 
 
 def _tokenizer(file: Path) -> Tokenizer:

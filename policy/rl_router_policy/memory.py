@@ -25,7 +25,7 @@ class Memory:
 
     def __init__(self, keys: Array, scores: NDArray[np.uint8], count: int, weight: float) -> None:
         self.keys, self.scores, self.count, self.weight = keys, scores, count, weight
-        self._squares = np.square(keys).sum(axis=1)
+        self._squares = np.einsum("ij,ij->i", keys, keys)
 
     def blended(self, key: Array, targets: NDArray[np.intp], predicted: Array) -> Array:
         """Returns the predictions for targets, blended with the mean scores of the nearest neighbours of a prompt.

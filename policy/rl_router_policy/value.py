@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
+Word = Literal["cost", "balanced", "quality"]
 INPUT_TOKENS, OUTPUT_TOKENS = 1_000, 300
 """The size of the call whose mean cost over the targets is one unit."""
 STEPS = (1, 2, 5, 10, 20, 50, 100)
 """The values that V can have, in units."""
-UNITS = {"cost": 1, "balanced": 5, "quality": 50}
+UNITS: dict[Word, int] = {"cost": 1, "balanced": 5, "quality": 50}
 """The value of a good answer for each word of `prefer`, in units."""
 
 
@@ -24,7 +26,7 @@ def unit(prices: Sequence[tuple[float, float]]) -> float | None:
     return sum(costs) / len(costs) or None
 
 
-def worth(prefer: str | float, unit_: float | None) -> float | None:
+def worth(prefer: Word | float, unit_: float | None) -> float | None:
     """Returns V in US dollars, rounded to a step of units. Returns None if the unit is unknown.
 
     The argument `prefer` is one of the words of `UNITS`, or V in US dollars.
@@ -33,6 +35,14 @@ def worth(prefer: str | float, unit_: float | None) -> float | None:
         return None
     units = UNITS[prefer] if isinstance(prefer, str) else min(STEPS, key=lambda step: _ratio(step, prefer / unit_))
     return units * unit_
+
+
+def closest_word(worth_: float, unit_: float | None) -> Word:
+    """Returns the word of `prefer` whose V is closest to `worth_` US dollars, or `balanced` if the unit is unknown."""
+    if unit_ is None:
+        return "balanced"
+    units = worth_ / unit_
+    return min(UNITS, key=lambda word: _ratio(UNITS[word], units))
 
 
 def _ratio(one: float, other: float) -> float:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from rl_router_policy.artefact import MANIFEST, POLICY, bundled, load_artefact
+from rl_router_policy.artefact import MANIFEST, POLICY, Artefact, load_artefact
 from rl_router_policy.errors import ArtefactError
 from rl_router_policy.features import NO_CONTEXT
+from rl_router_policy.folder import BUNDLED
 from rl_router_policy.profile import Profile
 
 from fakes.policy.artefacts import EMBEDDING, write_artefact
@@ -71,6 +72,10 @@ def test_an_artefact_never_replaces_another(folder: Path) -> None:
     with pytest.raises(OSError, match="not empty"):
         write_artefact(folder, {"alpha": 0.5})
     load_artefact(folder, EMBEDDING)
+
+
+def bundled() -> Artefact:
+    return load_artefact(BUNDLED / "artefact", EMBEDDING)
 
 
 def test_the_bundled_artefact_was_trained_on_public_tables_without_gsm8k() -> None:

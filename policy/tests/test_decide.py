@@ -56,6 +56,12 @@ def test_waiting_costs_if_seconds_have_a_price(policy: Artefact) -> None:
     assert decide(policy, situation(slow, fast, value=1.0, second_price=0.1)).tool == "call_beta"
 
 
+def test_a_prediction_that_is_not_a_number_is_an_error(tmp_path: Path) -> None:
+    broken = artefact(tmp_path / "broken", {"alpha": float("nan"), "beta": 0.6})
+    with pytest.raises(ArithmeticError, match="the prediction for the target `alpha` is not a finite number"):
+        decide(broken, situation(candidate("alpha"), candidate("beta")))
+
+
 def test_of_equal_candidates_the_first_name_is_chosen(policy: Artefact) -> None:
     assert decide(policy, situation(candidate("zeta"), candidate("eta"))).tool == "call_eta"
 

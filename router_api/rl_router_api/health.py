@@ -24,6 +24,8 @@ Status = Literal["ok", "degraded"]
 ConfigurationState = Literal["ok", "refused", "closed", "unknown"]
 UpstreamState = Literal["ok", "bad", "unknown"]
 RouterModelState = Literal[UpstreamState, "unused"]
+PolicyState = Literal["ok", "bad", "unknown"]
+Verdict = Literal["proven", "safe", "unproven", "off"]
 
 
 class _Part(BaseModel):
@@ -74,6 +76,36 @@ class RouterModelHealth(_Upstream):
     state: Annotated[RouterModelState, _one_of(("ok", "bad", "unused"), "unknown")]
 
 
+class GuardVerdict(_Part):
+    """Whether the guard lets the policy choose targets.
+
+    The field `verdict` is `unproven` until the policy is proven to be better than each single target. Then the policy
+    does not serve. The verdict is `off` if the guard is turned off. The field `revision` is the revision of the proof.
+    The field `bound` is the lower bound of the policy's gain, the field `events` is the number of events that the proof
+    uses, and the field `missing` is the estimated number of events that a proof still needs.
+    """
+
+    verdict: Annotated[Verdict, _one_of(("proven", "safe", "off"), "unproven")]
+    revision: int | None = None
+    bound: float | None = None
+    events: int = 0
+    missing: int | None = None
+
+
+class PolicyHealth(_Part):
+    """The health of a policy that decides without the router model.
+
+    The field `artefact` is the hash of the artefact in use. The state `bad` means that the newest artefact cannot be
+    used. The field `reason` explains this state in a human-readable sentence.
+    """
+
+    name: str
+    state: Annotated[PolicyState, _one_of(("ok", "bad"), "unknown")]
+    artefact: str | None = None
+    guard: GuardVerdict | None = None
+    reason: str | None = None
+
+
 class HealthDocument(_Part):
     """The full response to `GET /health`.
 
@@ -84,6 +116,8 @@ class HealthDocument(_Part):
     configuration: ConfigurationHealth
     router_model: RouterModelHealth
     targets: Mapping[str, UpstreamHealth]
+    policy: PolicyHealth | None = None
+    """The health of the configured policy, or None if the policy decides by the router model or by a fixed order."""
 
     def as_json(self) -> dict[str, Any]:
         """Returns the document as JSON values, without the fields that are None."""

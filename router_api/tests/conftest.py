@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fakes.testbed.config_file import ConfigFile
 from fakes.testbed.log import LogLines
 from fakes.testbed.program import Programs
 from fakes.testbed.router import Testbed
@@ -49,6 +50,13 @@ async def testbed(log: list[Body]) -> AsyncIterator[Testbed]:
         return {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
 
     await until(lambda: not left(), "the end of every task")
+
+
+@pytest.fixture
+async def config_file(testbed: Testbed, tmp_path: Path) -> AsyncIterator[ConfigFile]:
+    """A configuration file, and routers that reload it."""
+    async with AsyncExitStack() as stack:
+        yield ConfigFile(tmp_path, stack)
 
 
 @pytest.fixture

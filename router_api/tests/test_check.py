@@ -38,7 +38,7 @@ def test_a_valid_file_is_summarized_in_one_line(checked: Check) -> None:
     _, entry = new_key("alice")
     Path("keys.yaml").write_text(entry)
     configuration = {"targets": [TARGET, {**TARGET, "name": "beta"}], "server": {"api_keys_file": "keys.yaml"}}
-    assert checked(configuration) == (0, "router.yaml: valid: 2 targets, policy rl, 1 client key\n", "")
+    assert checked(configuration) == (0, "router.yaml: valid: 2 targets, policy rl or learned, 1 client key\n", "")
 
 
 def test_without_targets_the_models_of_the_router_model_are_the_targets(checked: Check) -> None:
@@ -52,7 +52,7 @@ def test_without_targets_the_models_of_the_router_model_are_the_targets(checked:
 def test_each_warning_of_a_start_is_a_line(checked: Check) -> None:
     targets = [TARGET, {**TARGET, "name": "beta", "api_key_env": "NO_SUCH_KEY"}]
     code, out, err = checked({"targets": targets, "server": {"host": "0.0.0.0"}})
-    assert (code, out) == (0, "router.yaml: valid: 2 targets, policy rl, clients need no API key\n")
+    assert (code, out) == (0, "router.yaml: valid: 2 targets, policy rl or learned, clients need no API key\n")
     assert err.splitlines() == [
         "warning: target `beta` is not used: NO_SUCH_KEY is not set. Set the target's API key",
         "warning: server.api_keys_file is not set, and the server listens on 0.0.0.0: anyone who can reach the server "

@@ -79,7 +79,7 @@ def test_an_empty_configuration_has_the_documented_defaults() -> None:
     assert (router.base_url, router.timeout) == ("http://127.0.0.1:8000/v1", 10)
     assert (router.protocol, router.tool_choice) == ("auto", None)
     routing = configuration.routing
-    assert (routing.policy, routing.prefer, routing.review) == ("rl", "balanced", "buffered")
+    assert (routing.policy, routing.prefer, routing.review) == (None, "balanced", "buffered")
     assert (routing.max_turns, routing.max_calls, routing.deadline, routing.max_cost) == (3, 8, 600, None)
     server = configuration.server
     assert (server.host, server.port, server.ping_after) == ("127.0.0.1", 8800, 15)

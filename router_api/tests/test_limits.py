@@ -81,6 +81,27 @@ async def test_the_preference_of_the_request_replaces_the_servers() -> None:
     assert limits_under(chat_request(router={"prefer": "quality"}), Routing(prefer="cost")).prefer == "quality"
 
 
+UNIT_OF_A_CENT = Price(input=Decimal(4), output=Decimal(20))
+"""The price with which a usual call costs 0.01 USD."""
+
+
+@pytest.mark.parametrize(("prefer", "word"), [(0.01, "cost"), (0.05, "balanced"), (0.1, "balanced"), (3.0, "quality")])
+async def test_a_number_as_goal_is_kept_beside_the_closest_word(prefer: float, word: str) -> None:
+    targets = (target(UNIT_OF_A_CENT),)
+    by_server = Configuration.model_validate({"routing": {"prefer": prefer}})
+    for request, configuration in (
+        (chat_request(router={"prefer": prefer}), Configuration()),
+        (chat_request(), by_server),
+    ):
+        limits = limits_of(request, fleet_of(configuration, targets, UnusedTransport()), Ledger("r"))
+        assert (limits.prefer, limits.value) == (word, prefer)
+
+
+async def test_without_prices_a_number_as_goal_counts_as_balanced() -> None:
+    limits = limits_under(chat_request(router={"prefer": 5}), Routing(prefer="cost"))
+    assert (limits.prefer, limits.value) == ("balanced", 5.0)
+
+
 def test_the_money_that_is_left_limits_the_output() -> None:
     assert limit_for(chat_request(), target({"output": "10"}), Decimal("0.01")) == 1_000
     assert limit_for(chat_request(n=4), target({"output": "10"}), Decimal("0.01")) == 250

@@ -28,7 +28,7 @@ async def test_the_guides_policy_works_as_a_separate_package(
     testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_policy(tmp_path, "coin", example_code(), monkeypatch)
-    assert policies.names() == ["coin", "fixed", "rl"]
+    assert policies.names() == ["coin", "fixed", "learned", "rl"]
     alpha, beta = await testbed.upstream(text("a")), await testbed.upstream(text("b"))
     router = await testbed.start_router(
         router={"base_url": closed_url()},
@@ -52,13 +52,13 @@ async def test_a_request_may_choose_a_policy_of_another_package(
     assert metadata["router_calls"] == []
     refused = await setup.send(router={"policy": "dice"})
     assert refused.status_code == 400
-    assert "Use one of: coin, fixed, rl" in refused.json()["error"]["message"]
+    assert "Use one of: coin, fixed, learned, rl" in refused.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("name", ["fixed", "rl"])
+@pytest.mark.parametrize("name", ["fixed", "learned", "rl"])
 def test_a_package_cannot_replace_a_built_in_policy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_policy(tmp_path, name, "def create(setup):\n    raise AssertionError\n", monkeypatch)
-    assert policies.names() == ["fixed", "rl"]
+    assert policies.names() == ["fixed", "learned", "rl"]
     configuration = Configuration()
 
     async def call_router_model(*_: object) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,6 @@ from fakes.upstreams.answers import after, text, whole
 from fakes.upstreams.exchange import Body, Exchange
 from fakes.upstreams.faults import error
 from fakes.upstreams.server import Upstream
-
-
-@pytest.fixture
-async def config_file(testbed: Testbed, tmp_path: Path) -> AsyncIterator[ConfigFile]:
-    async with AsyncExitStack() as stack:
-        yield ConfigFile(tmp_path, stack)
 
 
 async def configured(testbed: Testbed, *answers: Any) -> tuple[Body, list[Upstream]]:

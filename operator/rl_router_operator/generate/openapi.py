@@ -40,6 +40,18 @@ class _Nodes(GenerateJsonSchema):
             f" {whole} digits before and {fraction} digits after the decimal point",
         }
 
+    def union_schema(self, schema: core_schema.UnionSchema) -> Json:
+        kinds = [choice["type"] for choice in schema["choices"] if not isinstance(choice, tuple)]
+        if kinds != ["literal", "decimal"]:
+            return super().union_schema(schema)
+        words, number = [self.generate_inner(choice) for choice in schema["choices"] if not isinstance(choice, tuple)]
+        pattern = number["pattern"].removeprefix("^").removesuffix("$")
+        return {
+            **number,
+            "pattern": f"^({'|'.join(words['enum'])}|{pattern})$",
+            REMEDY: f'the value must be {", ".join(words["enum"])}, or a decimal number in quotes such as "0.25"',
+        }
+
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
         result = super().model_schema(schema)
         for name, field in schema["cls"].model_fields.items():

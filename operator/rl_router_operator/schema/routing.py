@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
-from rl_router_api.config import HEADER_NAME, DecisionConfig, Routing, TargetConfig, Text
+from rl_router_api.config import HEADER_NAME, DecisionConfig, RoutingConfig, TargetConfig, Text
 
 from .base import KeyRef, begins_like_a_key, rules, url_rule
 
 HeaderValue = Annotated[str, Field(max_length=4096, pattern="^[ -~]*$")]
 
 
-class RoutingSpec(Routing, DecisionConfig):
+class RoutingSpec(RoutingConfig, DecisionConfig):
     """The settings for routing requests and for calling the router model."""
+
+    policy: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]*$",
+        max_length=64,
+        description="name of the policy that chooses targets. The policy `rl` calls the router model. The policy"
+        " `learned` predicts the quality and the cost of each target's answer with the artefact in the API's image. The"
+        " policy `fixed` calls the first target of the fallback order that can serve the request; default: `rl`",
+    )
 
 
 class TargetSpec(TargetConfig):

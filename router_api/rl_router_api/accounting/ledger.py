@@ -189,6 +189,10 @@ class Ledger:
         self.model_used: str | None = None
         self.unreadable = 0
         """The number of the router model's decisions that could not be parsed."""
+        self.policy_errors = 0
+        """The number of decisions that an error in the policy prevented."""
+        self.decision: dict[str, Any] | None = None
+        """The explanation of the policy's first decision, or None if the policy explains no decisions."""
         self.first_answered: float | None = None
         """The number of seconds from the start of the request to the first byte of a streamed answer, or None."""
         self._end: float | None = None
@@ -213,10 +217,20 @@ class Ledger:
         self.target_calls.append(entry)
         return entry
 
-    def decided(self, *, unreadable: int, repaired: bool) -> None:
-        """Adds a number of unreadable decisions, and records whether the router model was called again after one."""
+    def decided(
+        self, *, unreadable: int, repaired: bool, failed: bool = False, explanation: dict[str, Any] | None = None
+    ) -> None:
+        """Records a decision of the policy.
+
+        The argument `unreadable` is the number of the router model's answers that could not be parsed, and `repaired`
+        says whether the router model was called again after one. The argument `failed` says whether an error in the
+        policy prevented the decision.
+        """
         self.unreadable += unreadable
         self.repaired = self.repaired or repaired
+        self.policy_errors += failed
+        if self.decision is None:
+            self.decision = explanation
 
     def chosen(self, strategy: Strategy, entry: Entry | None, model: str) -> None:
         """Records the entry, if any, and the model of the returned answer, and the strategy that chose the answer."""
@@ -262,7 +276,7 @@ class Ledger:
         neither answers of targets nor arguments of calls that are texts. The log uses `full` or `none`.
         """
         total_cost, router_cost, target_cost = self._costs or self._sums()
-        return {
+        fields: dict[str, Any] = {
             "model_used": self.model_used,
             "routing_strategy": self.strategy,
             "turns_used": self.turns,
@@ -274,6 +288,9 @@ class Ledger:
             "router_calls": [entry.as_json() for entry in self.router_calls],
             "request_id": self.request_id,
         }
+        if self.decision is not None:
+            fields["decision"] = self.decision
+        return fields
 
 
 def _as_reported(usage: Usage) -> dict[str, Any]:

@@ -111,6 +111,9 @@ class Metrics:
             "",
         )
         self._unreadable = self._counter("unreadable_decisions", "Number of decisions that could not be parsed.", "")
+        self._policy_errors = self._counter(
+            "policy_errors", "Number of decisions that an error in the policy prevented.", ""
+        )
         self._lost_log_lines = self._counter("log_lines_lost", "Number of log lines that could not be written.", "")
         self._counted_lost_log_lines = 0
         # The metric has the most recent value of any worker, because every worker reports the total of all workers.
@@ -143,6 +146,8 @@ class Metrics:
         batch.seconds.append(ledger.total_time)
         if ledger.unreadable:
             self._unreadable.inc(ledger.unreadable)
+        if ledger.policy_errors:
+            self._policy_errors.inc(ledger.policy_errors)
         if ledger.first_answered is not None:
             batch.first_seconds.append(ledger.first_answered)
         for entry in ledger.router_calls:

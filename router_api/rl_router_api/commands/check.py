@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ..accounting.log import LOG
+from ..config import Configuration
 from ..errors import SetupError
 from ..health import ExitCode
 from ..runtime.active_configuration import check_keys
 from ..runtime.configuration_warnings import warn_about_keys
+from ..runtime.default_policy import depends_on_router_model
 from ..runtime.runtime import Runtime
 from ..runtime.source import LoadedConfiguration, Source
 from ..server.start_errors import report
@@ -94,10 +96,14 @@ def _summary(loaded: LoadedConfiguration) -> str:
     return ", ".join(
         (
             _DISCOVERED if targets is None else _count(targets, "target"),
-            f"policy {configuration.routing.policy}",
+            f"policy {_policy(configuration)}",
             "clients need no API key" if keys is None else _count(keys, "client key"),
         )
     )
+
+
+def _policy(configuration: Configuration) -> str:
+    return "rl or learned" if depends_on_router_model(configuration) else configuration.routing.policy or "rl"
 
 
 def _count(items: Sequence[object], noun: str) -> str:

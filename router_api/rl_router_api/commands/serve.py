@@ -18,6 +18,7 @@ from ..errors import SetupError
 from ..health import ExitCode
 from ..runtime import settings
 from ..runtime.active_configuration import check_keys
+from ..runtime.default_policy import policy_without_router_model
 from ..runtime.source import Source
 from ..server.listen import address, listen
 from ..server.start_errors import report
@@ -34,6 +35,9 @@ _SHORT_FLAGS = {
     "workers": "server.workers",
     "log_level": "server.log_level",
 }
+_BY_FALLBACK = "uses the fallback order of the configured targets"
+_WITHOUT_ROUTER_MODEL = ("fixed", "learned")
+"""The policies that never call the router model."""
 _HOST_HELP = """\
 address to listen on (default: 127.0.0.1). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and IPv6 addresses"""
 _DESCRIPTION = """\
@@ -76,7 +80,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
     except SetupError as error:
         return report(error)
     try:
-        _wait_for_router_model(configuration, parsed.wait)
+        if configuration.routing.policy not in _WITHOUT_ROUTER_MODEL:
+            _wait_for_router_model(configuration, parsed.wait)
     except KeyboardInterrupt:
         return 130
     # The supervisor of several workers writes to the log too.
@@ -130,9 +135,11 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
     waited = False
     while seconds > 0 and not _answers(url):
         if time.monotonic() >= end:
+            learned = policy_without_router_model(configuration) == "learned"
+            decides = "decides by the policy `learned`" if learned else _BY_FALLBACK
             STDERR.say(
                 f"warning: the router model at {shown} did not answer within {seconds:.0f} s. The server starts anyway "
-                "and uses the fallback order of the configured targets until the router model answers. "
+                f"and {decides} until the router model answers. "
                 "Start the router model with `rl-router model` or `bash host.sh`, or correct router.base_url"
             )
             return

@@ -4,6 +4,7 @@ from ..errors import ConfigurationError
 from .host import Host, is_loopback
 from .layer import SettingsLayer
 from .schema import (
+    BUNDLED,
     BY_ALIAS,
     HEADER_NAME,
     ROUTED_NAMES,
@@ -13,6 +14,7 @@ from .schema import (
     Configuration,
     DecisionConfig,
     Dollars,
+    Goal,
     History,
     Params,
     Prefer,
@@ -23,11 +25,13 @@ from .schema import (
     Review,
     RouterModelConfig,
     Routing,
+    RoutingConfig,
     Schema,
     Secret,
     Server,
     Target,
     TargetConfig,
+    TargetProfile,
     Text,
     ToolCallIds,
     Word,
@@ -36,6 +40,7 @@ from .schema import (
 )
 
 __all__ = [
+    "BUNDLED",
     "BY_ALIAS",
     "HEADER_NAME",
     "ROUTED_NAMES",
@@ -46,6 +51,7 @@ __all__ = [
     "ConfigurationError",
     "DecisionConfig",
     "Dollars",
+    "Goal",
     "History",
     "Host",
     "Params",
@@ -57,12 +63,14 @@ __all__ = [
     "Review",
     "RouterModelConfig",
     "Routing",
+    "RoutingConfig",
     "Schema",
     "Secret",
     "Server",
     "SettingsLayer",
     "Target",
     "TargetConfig",
+    "TargetProfile",
     "Text",
     "ToolCallIds",
     "Word",

@@ -15,7 +15,7 @@ from types import UnionType
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError, WrapValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -178,7 +178,9 @@ def _help(field: FieldInfo) -> str:
 
 def _takes_text(field: FieldInfo) -> bool:
     """Returns whether a field is of the type text, or has a validator that reads text."""
-    return _is_text(field.annotation) or any(isinstance(item, BeforeValidator) for item in field.metadata)
+    return _is_text(field.annotation) or any(
+        isinstance(item, (BeforeValidator, WrapValidator)) for item in field.metadata
+    )
 
 
 def _is_text(annotation: Any) -> bool:

@@ -16,10 +16,21 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from .host import Host
@@ -30,6 +41,9 @@ BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "came
 
 ROUTED_NAMES = ("router-tool-rl", "router")
 """The model names for which the router API routes a request. The field `routing.aliases` adds more names."""
+
+BUNDLED = "bundled"
+"""The value of the field `routing.artefacts` that means the artefact that RL Router contains."""
 
 Capability = Literal["tools", "vision", "audio", "video", "file", "json_schema", "n", "logprobs"]
 Prefer = Literal["cost", "balanced", "quality"]
@@ -47,7 +61,21 @@ Dollars = Annotated[
     # pydantic counts no digits of zero, so `0e-50000000` is valid, but written in full it has millions of digits.
     AfterValidator(lambda dollars: dollars or Decimal(0)),
 ]
+Worth = Annotated[Decimal, Field(gt=0, le=10**12, allow_inf_nan=False, max_digits=24, decimal_places=12)]
+
+
+def _check_goal(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        message = f"must be {', '.join(get_args(Prefer))}, or the worth of a good answer in USD: a number above 0"
+        raise ValueError(f"{message} (got {value!r}). Use one of the words or a number such as 0.01") from None
+
+
+Goal = Annotated[Prefer | Worth, WrapValidator(_check_goal)]
+"""A goal, or the worth of a good answer in US dollars."""
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+BenchmarkScore = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=4096)]
@@ -273,20 +301,34 @@ class RouterModelConfig(DecisionConfig, Secret):
     )
 
 
-class Routing(Schema):
-    """The `routing` section of the configuration: rules for routing. A request can override or tighten some rules."""
+class RoutingConfig(Schema):
+    """The fields of the `routing` section except the folder of artefacts."""
 
-    policy: str = Field(
-        "rl",
+    policy: str | None = Field(
+        None,
         pattern=r"^[a-z][a-z0-9_]*$",
         max_length=64,
         description="name of the policy that chooses targets. The policy `rl` calls the router model. The policy"
-        " `fixed` calls the first target of the fallback order that can serve the request",
+        " `learned` predicts the quality and the cost of each target's answer, without a router model. The policy"
+        " `fixed` calls the first target of the fallback order that can serve the request; default: `rl` if the section"
+        " `router` is configured, if no targets are configured, or if a router model answers on port 8000, and"
+        " otherwise `learned`",
     )
-    prefer: Prefer = Field(
+    prefer: Goal = Field(
         "balanced",
-        description="goal by which the router model chooses targets: low cost, high quality, or a balance of cost and"
-        " quality. The goal also determines the default fallback order",
+        description="goal by which the policy chooses targets: low cost, high quality, or a balance of cost and"
+        " quality. A number is the worth of a good answer in USD, by which the policy `learned` weighs quality against"
+        " cost. For the router model and the default fallback order, a number counts as the closest of the three"
+        " goals",
+    )
+    guard: bool = Field(
+        True,
+        description="whether the policy `learned` may choose targets only after the policy is proven to be better than"
+        " each single target. Until then, one target serves all requests that it can serve",
+    )
+    second_price: Dollars = Field(
+        Decimal(0),
+        description="price of a second of waiting in USD, by which the policy `learned` weighs quality against latency",
     )
     max_turns: int = Field(3, ge=1, le=32, description="maximum number of routing decisions per request")
     max_calls: int = Field(
@@ -343,6 +385,19 @@ class Routing(Schema):
         "full",
         description="content of `call_history` in `router_metadata`. With `full`, `call_history` contains the text of"
         " each call's answer. With `brief`, `call_history` does not contain the answers",
+    )
+
+
+class Routing(RoutingConfig):
+    """The `routing` section of the configuration: rules for routing. A request can override or tighten some rules."""
+
+    artefacts: str = Field(
+        BUNDLED,
+        min_length=1,
+        max_length=4096,
+        description="path of the folder with the artefacts of the policy `learned`. The folder is an artefact, or"
+        " contains artefacts, of which the router API uses the newest. The value `bundled` means the artefact that"
+        " RL Router contains",
     )
 
 
@@ -426,6 +481,24 @@ class History(Schema):
     )
 
 
+class TargetProfile(Schema):
+    """What is known of a target before the target has answered a request."""
+
+    parameters_billion: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="number of the model's parameters in billions; default: the number that RL Router knows for the"
+        " model's name, if any",
+    )
+    benchmarks: dict[Word, BenchmarkScore] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="scores of the model in benchmarks, as a map from the benchmark's name to a number from 0 to 1",
+    )
+
+
 class TargetConfig(Schema):
     """The fields of a target except the source of the target's API key.
 
@@ -458,6 +531,12 @@ class TargetConfig(Schema):
         max_length=1000,
         description="strengths of the model, and the requests for which the model is worth its price. The router model"
         " reads the descriptions of the targets when it chooses a target",
+    )
+    profile: TargetProfile | None = Field(
+        None,
+        description="what is known of the model. If the policy `learned` was not trained on outcomes of the target, the"
+        " policy estimates the quality of the target's answers from the profile and the price; default: what RL Router"
+        " knows of the model's name, if anything",
     )
     capabilities: tuple[Capability, ...] | None = Field(
         None,

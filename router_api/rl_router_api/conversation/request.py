@@ -105,7 +105,8 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     policy: str | None = None
     max_turns: Annotated[int, Meta(ge=1)] | None = None
     review: Review | None = None
-    prefer: Prefer | None = None
+    prefer: Prefer | Annotated[float, Meta(gt=0, le=1e12)] | None = None
+    """The goal, or the worth of a good answer in US dollars."""
 
 
 _MORE_THAN_TEXT = frozenset(("response_format", "functions", "stop", "prediction", "web_search_options"))

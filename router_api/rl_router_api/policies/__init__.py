@@ -6,8 +6,10 @@ that adds a policy registers this function as an entry point in the group `rl_ro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 from ..routing.decide import Policy, PolicySetup
 from . import fixed, rl
@@ -15,7 +17,20 @@ from . import fixed, rl
 Create = Callable[[PolicySetup], Policy]
 
 GROUP = "rl_router.policies"
-_BUILT_IN: dict[str, Create] = {"fixed": fixed.create, "rl": rl.create}
+_LIBRARIES = ("numpy", "safetensors", "tokenizers")
+"""The packages that the policy `learned` needs. They belong to the extra `policy`."""
+
+
+def _create_learned(setup: PolicySetup) -> Policy:
+    # The threads of numpy's linear algebra would take other workers' CPU time, and a decision is too small for them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # The libraries of the policy `learned` use 30 MB, so only a process that uses the policy imports them.
+    from . import learned
+
+    return learned.create(setup)
+
+
+_BUILT_IN: dict[str, Create] = {"fixed": fixed.create, "learned": _create_learned, "rl": rl.create}
 
 
 def names() -> list[str]:
@@ -24,9 +39,15 @@ def names() -> list[str]:
     return sorted({*_BUILT_IN, *(entry_point.name for entry_point in entry_points(group=GROUP))})
 
 
-def exists(name: str) -> bool:
-    """Returns whether a policy with the name `name` is built in or belongs to another installed package."""
-    return name in _BUILT_IN or _entry_point(name) is not None
+def problem(name: str) -> str | None:
+    """Returns why no policy with the name `name` can be created, with a remedy. Returns None if nothing prevents it."""
+    if name == "learned":
+        missing = [library for library in _LIBRARIES if find_spec(library) is None]
+        remedy = "Install RL Router with the extra `policy`, or use another policy"
+        return f"the policy `learned` needs the Python package {missing[0]}. {remedy}" if missing else None
+    if name in _BUILT_IN or _entry_point(name) is not None:
+        return None
+    return f"unknown policy `{name}`. Use one of: {', '.join(names())}"
 
 
 def create(name: str, setup: PolicySetup) -> Policy:

@@ -17,7 +17,7 @@ from ..upstreams.fleet import Fleet
 from .calls import Calls
 from .candidates import Callee, Verdict, check_targets, eligible_targets
 from .choose import nobody_answered
-from .decide import Decision, Limits, Policy, fallback_order
+from .decide import Decision, Limits, Policy, fallback_order, record
 from .model_names import pinned_target
 from .outcome import Outcome
 from .turns import Turns
@@ -83,7 +83,7 @@ class Answerer:
         except TimeoutError:
             message = f"The policy did not decide within the deadline of {limits.duration:g} s. {_DEADLINE_REMEDY}"
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
-        limits.ledger.decided(unreadable=decision.unreadable, repaired=decision.repaired)
+        record(decision, limits.ledger)
         order = fallback_order(callees, limits.prefer, self._fleet.routing.fallback)
         return Preview(decision, verdicts, order)
 

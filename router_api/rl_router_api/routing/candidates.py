@@ -57,6 +57,8 @@ class Callee(Struct, frozen=True):
             output_tokens=self.output_tokens,
             latency=upstream.latency,
             in_flight=upstream.in_flight,
+            profile=target.profile,
+            model=target.upstream_model,
         )
 
 

@@ -15,12 +15,14 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from msgspec import Struct
 
 from ..accounting.ledger import Ledger
-from ..accounting.money import NOTHING, worst_cost
+from ..accounting.money import NOTHING, cost_of, worst_cost
 from ..accounting.spending import Spending
-from ..config import Capability, Prefer, Price, Review, RouterModelConfig, Routing
+from ..accounting.usage import Usage
+from ..config import Capability, Prefer, Price, Review, RouterModelConfig, Routing, Target, TargetProfile
 from ..conversation.additions import NO_ADVICE, Advice
 from ..conversation.answer import Answer
 from ..conversation.request import Request
+from ..health import PolicyHealth
 
 
 class Limits(Struct, frozen=True):
@@ -29,7 +31,9 @@ class Limits(Struct, frozen=True):
     The attribute `deadline` is a time in seconds on the event loop's clock, and the attribute `duration` is the number
     of seconds that the request may take. The attribute `unsized` names a part of the request that may have any number
     of tokens, such as a video. The router cannot guarantee a money limit for a request with such a part. The attribute
-    `unsized` is None if the request has no such part or no money limit.
+    `unsized` is None if the request has no such part or no money limit. The attribute `prefer` is one of the three
+    goals. If the client or the configuration gives the goal as a number, the attribute `value` is this number: the
+    worth of a good answer in US dollars.
     """
 
     spending: Spending
@@ -41,6 +45,7 @@ class Limits(Struct, frozen=True):
     prefer: Prefer
     ledger: Ledger
     unsized: str | None = None
+    value: float | None = None
 
     @property
     def seconds_left(self) -> float:
@@ -57,7 +62,8 @@ class Candidate(Struct, frozen=True):
 
     The attributes `input_tokens` and `output_tokens` are the estimated numbers of tokens of a call for the request. The
     attribute `latency` is the average latency, in seconds, of the target's recent answers (None if unknown). The
-    attribute `in_flight` is the number of in-flight calls to the target.
+    attribute `in_flight` is the number of in-flight calls to the target. The attribute `model` is the name under which
+    the target's endpoint serves the model.
     """
 
     name: str
@@ -70,6 +76,13 @@ class Candidate(Struct, frozen=True):
     output_tokens: int = 0
     latency: float | None = None
     in_flight: int = 0
+    profile: TargetProfile | None = None
+    model: str = ""
+
+    @property
+    def input_cost(self) -> Decimal | None:
+        """The expected cost of the call's input in US dollars, or None if the price is unknown."""
+        return None if self.price is None else cost_of(Usage(self.input_tokens), self.price)
 
     @property
     def estimated_cost(self) -> Decimal | None:
@@ -112,7 +125,9 @@ class Decision(Struct, frozen=True):
     own answer. If the attribute `final` is true, the router calls only the first target in `calls` that can still be
     called, and returns the target's answer without a review. If the attributes `calls`, `select` and `direct` are all
     empty, the policy made no decision, and the attribute `reason` explains why. The attribute `cost` is the cost of the
-    decision in US dollars. The ledger already contains this cost. The attribute `unreadable` is the number of answers
+    decision in US dollars. The ledger already contains this cost. The attribute `explanation` contains the field
+    `decision` of `router_metadata`, or is None. The attribute `failed` is true if an error in the policy prevented the
+    decision. The attribute `unreadable` is the number of answers
     of the router model that could not be parsed. The attribute `repaired` is true if the policy tried a second call of
     the router model because the first answer could not be parsed.
     """
@@ -125,6 +140,18 @@ class Decision(Struct, frozen=True):
     cost: Decimal = NOTHING
     unreadable: int = 0
     repaired: bool = False
+    explanation: dict[str, Any] | None = None
+    failed: bool = False
+
+
+def record(decision: Decision, ledger: Ledger) -> None:
+    """Records a decision in the ledger of a request."""
+    ledger.decided(
+        unreadable=decision.unreadable,
+        repaired=decision.repaired,
+        failed=decision.failed,
+        explanation=decision.explanation,
+    )
 
 
 class Policy(Protocol):
@@ -147,6 +174,17 @@ class Explains(Protocol):
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
         """Returns the prompts and tools for the given candidates, as fields of the response of `/debug/tools`."""
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A policy that reads files, and never calls the router model."""
+
+    async def refresh(self) -> None:
+        """Reads files that have changed. The router API calls the method every second."""
+
+    def health(self) -> PolicyHealth:
+        """Returns whether the policy can decide, and with which artefact."""
 
 
 class PaidAnswer(Struct, frozen=True):
@@ -174,11 +212,17 @@ class Ask(Protocol):
 
 
 class PolicySetup(Struct, frozen=True):
-    """The input for a new policy: two sections of the configuration, and a function that calls the router model."""
+    """The input for a new policy: parts of the configuration, and a function that calls the router model.
+
+    The attribute `targets` contains the targets of the configuration. The attribute `unit` is the mean cost of a usual
+    call over the targets with a price, in US dollars, or None if no target has a price above 0.
+    """
 
     router: RouterModelConfig
     routing: Routing
     ask: Ask
+    targets: tuple[Target, ...] = ()
+    unit: float | None = None
 
 
 class _Priced(Protocol):

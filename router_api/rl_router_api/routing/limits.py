@@ -17,6 +17,7 @@ from ..conversation.request import Request
 from ..upstreams.fleet import Fleet
 from ..upstreams.upstream import Upstream
 from .decide import Limits
+from .goal import word_for
 
 MIN_OUTPUT = 256
 """The minimum number of output tokens that a money limit must allow for each choice of a call. If the output limit of
@@ -35,6 +36,7 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float
     of the request is computed from this time, or from the current time if `received_at` is None.
     """
     routing, options = fleet.routing, request.options
+    goal = options.prefer or routing.prefer
     costs = [cost for cost in (routing.max_cost, options.max_cost) if cost is not None]
     duration = min(options.deadline_ms or math.inf, routing.deadline * 1000) / 1000
     return Limits(
@@ -45,8 +47,9 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float
         max_turns=min(routing.max_turns, options.max_turns or routing.max_turns),
         max_calls=routing.max_calls,
         review=_stricter_review(routing.review, options.review),
-        prefer=options.prefer or routing.prefer,
+        prefer=goal if isinstance(goal, str) else word_for(goal, [target for target, _ in fleet.targets]),
         ledger=ledger,
+        value=None if isinstance(goal, str) else float(goal),
     )
 
 

@@ -10,7 +10,7 @@ from ..conversation.request import Request
 from .calls import Calls
 from .candidates import Callee
 from .choose import selected
-from .decide import Decision, Limits, Policy
+from .decide import Decision, Limits, Policy, record
 from .outcome import MadeCall, Outcome
 from .plan import ReadyCall
 
@@ -63,7 +63,7 @@ class Turns:
         candidates = [callee.as_candidate() for callee in callees]
         past = [call.as_past() for call in self._calls.made]
         decision = await self._policy.decide(self._request, candidates, self._limits, past)
-        self._ledger.decided(unreadable=decision.unreadable, repaired=decision.repaired)
+        record(decision, self._ledger)
         return decision
 
     async def _follow(self, decision: Decision, callees: Sequence[Callee]) -> Outcome | None:

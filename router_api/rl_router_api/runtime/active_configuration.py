@@ -7,11 +7,13 @@ After each change of the configuration and after the discovery of targets, the s
 from __future__ import annotations
 
 from .. import policies
-from ..config import Configuration, Target
+from ..config import Configuration, Prefer, Target
 from ..errors import ConfigurationError, bad_request
+from ..health import PolicyHealth
 from ..routing.answer import Answerer
 from ..routing.ask import RouterModel
-from ..routing.decide import Policy, PolicySetup
+from ..routing.decide import Policy, PolicySetup, ReadsFiles
+from ..routing.goal import unit_of, word_for
 from ..upstreams.fleet import Fleet, fleet_of
 from ..upstreams.in_flight import InFlight
 from ..upstreams.key import Key
@@ -22,7 +24,8 @@ from .probe import Probe
 class ActiveConfiguration:
     """A configuration that the server uses, with its targets, its policies and its health probe.
 
-    An in-flight request keeps the configuration with which the request started, even after a reload.
+    An in-flight request keeps the configuration with which the request started, even after a reload. The attribute
+    `policy_name` is the name of the policy for requests that name no policy.
     """
 
     def __init__(
@@ -32,10 +35,16 @@ class ActiveConfiguration:
         transport: Transport,
         in_flight: InFlight,
         before: Fleet | None,
+        policy_name: str,
     ) -> None:
         self.configuration = configuration
+        self.policy_name = policy_name
         self.fleet = fleet_of(configuration, targets, transport, in_flight, before)
-        self._policy_setup = PolicySetup(configuration.router, configuration.routing, RouterModel(self.fleet).ask)
+        self.unit = unit_of(targets)
+        """The unit of the worth of a good answer in US dollars, or None if no target has a price above 0."""
+        self._policy_setup = PolicySetup(
+            configuration.router, configuration.routing, RouterModel(self.fleet).ask, targets, self.unit
+        )
         self._policies: dict[str, Policy] = {}
         self.routing = Answerer(self.fleet, self.policy_named)
         self.probe = Probe(self.fleet, self.policy_named(None))
@@ -45,13 +54,30 @@ class ActiveConfiguration:
 
         Raises ApiError with status 400 if the policy is unknown.
         """
-        name = name or self.configuration.routing.policy
+        name = name or self.policy_name
         if name not in self._policies:
-            if not policies.exists(name):
-                known = ", ".join(policies.names())
-                raise bad_request(f"`router.policy`: unknown policy `{name}`. Use one of: {known}.", "router.policy")
+            if problem := policies.problem(name):
+                raise bad_request(f"`router.policy`: {problem}.", "router.policy")
             self._policies[name] = policies.create(name, self._policy_setup)
         return self._policies[name]
+
+    async def refresh_policies(self) -> None:
+        """Makes the policies that read files read the changed files."""
+        for policy in tuple(self._policies.values()):
+            if isinstance(policy, ReadsFiles):
+                await policy.refresh()
+
+    @property
+    def policy_health(self) -> PolicyHealth | None:
+        """The health of the configured policy, or None if the policy reads no files."""
+        policy = self.policy_named(None)
+        return policy.health() if isinstance(policy, ReadsFiles) else None
+
+    @property
+    def prefer(self) -> Prefer:
+        """The goal in the configuration as a word."""
+        prefer = self.configuration.routing.prefer
+        return prefer if isinstance(prefer, str) else word_for(prefer, [target for target, _ in self.fleet.targets])
 
 
 def check_keys(configuration: Configuration) -> None:

@@ -23,7 +23,7 @@ from ..dialects.chat.read_request import read_request
 from ..errors import ListingError
 from ..health import RouterModelHealth, UpstreamHealth
 from ..routing.candidates import candidates_of
-from ..routing.decide import Policy
+from ..routing.decide import Policy, ReadsFiles
 from ..routing.limits import limits_of
 from ..upstreams.fleet import Fleet
 from ..upstreams.listing import list_models
@@ -53,8 +53,8 @@ class Probe:
         self._probed_at: dict[str, float] = {}
         self._router_error: str | None = None
         self._router_known = False
-        self._router_unused = False
-        """Whether the policy made the decision of the latest probe without a call to the router model."""
+        self._router_unused = isinstance(policy, ReadsFiles)
+        """Whether the policy never calls the router model, or decided without a call in the latest probe."""
 
     async def run(self, record: Callable[[Ledger], None]) -> None:
         """Probes the upstreams whose next probe is due.
@@ -66,7 +66,12 @@ class Probe:
         keyed = [pair for pair in self._fleet.targets if not pair[1].key.missing]
         due = [pair for pair in keyed if self._is_due(pair[1].name, pair[1])]
         probes = [self._probe_target(target, upstream) for target, upstream in due]
-        if self._fleet.targets and self._is_due("", self._fleet.router_model, bad=bool(self._router_error)):
+        asks_router_model = not isinstance(self._policy, ReadsFiles)
+        if (
+            asks_router_model
+            and self._fleet.targets
+            and self._is_due("", self._fleet.router_model, bad=bool(self._router_error))
+        ):
             probes.append(self._probe_router(record))
         await asyncio.gather(*probes)
 

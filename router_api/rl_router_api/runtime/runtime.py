@@ -20,6 +20,7 @@ from ..upstreams.in_flight import InFlight
 from ..upstreams.transport import Transport
 from .active_configuration import ActiveConfiguration
 from .configuration_warnings import closed_reason, warn_about_keys, warn_if_closed, warn_if_restart_needed
+from .default_policy import RouterModelSearch
 from .discovery import kept_targets, listed_targets
 from .load import Load
 from .periodic import each_second
@@ -54,6 +55,7 @@ class Runtime:
         self._traces = traces.from_environment()
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
+        self._search = RouterModelSearch()
         self.active = self._build(loaded.configuration, loaded.configuration.targets or (), None)
         self.admission = _admission(loaded, self._shared.counters)
         self._files = WatchedFiles(loaded, source)
@@ -87,6 +89,7 @@ class Runtime:
         """Logs warnings about API keys, and starts the background tasks. The tasks discover targets, probe upstreams,
         watch the configuration file and the keys file, and update the metrics."""
         warn_about_keys(self.fleet, self.admission)
+        await self._choose_policy()
         for work in (self._discover, self._probe, self._watch):
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
 
@@ -105,13 +108,16 @@ class Runtime:
         """Returns the overall status, and the health of the configuration, of the router model and of every target."""
         probe, configuration = self.active.probe, self._configuration_health()
         router_model, targets = probe.router_model, probe.targets
+        policy = self.active.policy_health
         states = [router_model.state, *(target.state for target in targets.values())]
+        states += [policy.state] if policy else []
         healthy = "bad" not in states and targets and configuration.state == "ok"
         return HealthDocument(
             status="ok" if healthy else "degraded",
             configuration=configuration,
             router_model=router_model,
             targets=targets,
+            policy=policy,
         )
 
     def _configuration_health(self) -> ConfigurationHealth:
@@ -155,11 +161,13 @@ class Runtime:
     def _build(
         self, configuration: Configuration, targets: tuple[Target, ...], before: Fleet | None
     ) -> ActiveConfiguration:
-        return ActiveConfiguration(configuration, targets, self._transport, self._shared.in_flight, before)
+        name = self._search.policy_of(configuration)
+        return ActiveConfiguration(configuration, targets, self._transport, self._shared.in_flight, before, name)
 
     async def _discover(self) -> None:
         """If no targets are configured and none have been discovered yet, requests the list of models from the router
         model's server and uses the suitable models as targets."""
+        await self._choose_policy()
         active = self.active
         if active.configuration.targets is not None or active.fleet.targets:
             return
@@ -170,12 +178,23 @@ class Runtime:
             names = [target.name for target in targets]
             log(logging.INFO, "discovered targets at the router model's server", targets=names)
 
+    async def _choose_policy(self) -> None:
+        """If no policy is configured, searches for a router model and uses the policy that the result suggests."""
+        active = self.active
+        has_searched = await self._search.run(active.fleet)
+        name = self._search.policy_of(active.configuration) if has_searched else active.policy_name
+        if name != active.policy_name and self.active is active:
+            targets = tuple(target for target, _ in active.fleet.targets)
+            self.active = await asyncio.to_thread(self._build, active.configuration, targets, active.fleet)
+            log(logging.INFO, f"no policy is configured, so the policy is `{name}`")
+
     async def _probe(self) -> None:
         await self.active.probe.run(lambda ledger: record_probe(self.metrics, ledger))
 
     async def _watch(self) -> None:
         if self._files.changed():
             self.reload()
+        await self.active.refresh_policies()
         self.metrics.update(self.current_state())
 
 

@@ -39,8 +39,8 @@ def merged(
     """
     configuration = LAYER.merged(values, environment, flags, path)
     name = configuration.routing.policy
-    if not policies.exists(name):
-        raise ConfigurationError(f"routing.policy: unknown policy `{name}`. Use one of: {', '.join(policies.names())}.")
+    if name is not None and (problem := policies.problem(name)):
+        raise ConfigurationError(f"routing.policy: {problem}.")
     return configuration
 
 

@@ -28,11 +28,10 @@ def add_debug_tools(api: FastAPI, runtime: Runtime) -> None:
 
 
 def _tools_page(active: ActiveConfiguration) -> dict[str, Any]:
-    routing = active.configuration.routing
     policy = active.policy_named(None)
     candidates = candidates_of(active.fleet)
-    explanation = policy.explain(candidates, routing.prefer) if isinstance(policy, Explains) else {}
-    return {"policy": routing.policy, **explanation, "targets": [_target(candidate) for candidate in candidates]}
+    explanation = policy.explain(candidates, active.prefer) if isinstance(policy, Explains) else {}
+    return {"policy": active.policy_name, **explanation, "targets": [_target(candidate) for candidate in candidates]}
 
 
 def _target(candidate: Candidate) -> dict[str, Any]:

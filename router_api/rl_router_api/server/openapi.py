@@ -46,7 +46,10 @@ _COMPLETION_BODY: dict[str, Any] = {
                                 "policy": {"type": "string"},
                                 "max_turns": {"type": "integer", "minimum": 1},
                                 "review": {"enum": get_args(Review)},
-                                "prefer": {"enum": get_args(Prefer)},
+                                "prefer": {
+                                    "description": "the goal, or the worth of a good answer in US dollars",
+                                    "anyOf": [{"enum": get_args(Prefer)}, {"type": "number", "exclusiveMinimum": 0}],
+                                },
                             },
                         },
                     },

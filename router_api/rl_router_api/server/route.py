@@ -23,7 +23,7 @@ class RoutePreviewHandler(RequestHandler):
         active, ledger = self._active, self._ledger
         preview = await active.routing.preview(request, limits_of(request, active.fleet, ledger, self._received_at))
         ledger.strategy = "fallback" if preview.decision.reason else None
-        policy = request.options.policy or active.configuration.routing.policy
+        policy = request.options.policy or active.policy_name
         body = encode(_as_json(preview, policy, ledger) | {"router_metadata": ledger.metadata("full")})
         await self._reply(Reply(200, common_headers(ledger, JSON), body))
 

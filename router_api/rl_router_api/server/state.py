@@ -29,6 +29,8 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
         page: dict[str, Any] = {"service": "rl-router", "version": __version__, "models": model_names(runtime.fleet)}
         if shows_details():
             page["configuration"] = _without_secrets(runtime.configuration)
+            if (policy := runtime.active.policy_health) is not None:
+                page |= {"policy": policy.name, "artefact": policy.artefact, "unit": runtime.active.unit}
         return json_response(page)
 
     @api.get("/health", summary="Returns HTTP status 200 and, if no API keys are configured, the state of upstreams")

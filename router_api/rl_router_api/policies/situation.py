@@ -1,0 +1,114 @@
+"""Describes a request to the learned policy: the policy decides on a `Situation`, not on a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+from rl_router_policy.catalogue import parameters_of
+from rl_router_policy.features import Context
+from rl_router_policy.profile import Profile
+from rl_router_policy.situation import Call, Price, Situation, Verdict
+from rl_router_policy.situation import Candidate as PolicyCandidate
+from rl_router_policy.text import shortened
+from rl_router_policy.value import worth
+
+from ..conversation.request import Message, Request
+from ..routing.decide import Candidate, Limits, PastCall
+
+_TOOL_ROLES = ("tool", "function")
+_LIST = msgspec.json.Decoder(list[Raw] | None)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the configuration contributes to each situation.
+
+    The attribute `unit` is the unit of the worth of a good answer, in US dollars (None if unknown). The attribute
+    `second_price` is in US dollars. The attribute `verdict` is the guard's verdict on the artefact. The attribute
+    `ranking` contains the names of targets: the first candidate among them serves while the policy is not proven.
+    """
+
+    unit: float | None
+    second_price: float
+    verdict: Verdict
+    ranking: tuple[str, ...]
+
+
+def situation_of(
+    conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall], terms: Terms
+) -> Situation:
+    """Returns the situation in which the policy decides about a request."""
+    at = _question(conversation.messages)
+    return Situation(
+        text=shortened(_text(conversation.messages[at])),
+        candidates=tuple([_candidate(candidate) for candidate in candidates]),
+        value=worth(limits.value or limits.prefer, terms.unit),
+        second_price=terms.second_price,
+        guard=terms.verdict,
+        ranking=terms.ranking,
+        context=_context(conversation, at),
+        turns_left=max(limits.max_turns - limits.ledger.turns, 0),
+        calls=tuple([_call(call) for call in calls]),
+    )
+
+
+def _question(messages: Sequence[Message]) -> int:
+    """Returns the position of the last user message, or of the last message if no message is from the user."""
+    return next((at for at in range(len(messages) - 1, -1, -1) if messages[at].role == "user"), len(messages) - 1)
+
+
+def _text(message: Message) -> str:
+    content = message.content
+    if isinstance(content, list):
+        return "\n".join([part.text for part in content if part.text])
+    return content or ""
+
+
+def _context(conversation: Request, at: int) -> Context:
+    others = [message for position, message in enumerate(conversation.messages) if position != at]
+    return Context(
+        messages=len(others),
+        characters=sum([len(_text(message)) for message in others]),
+        tools=sum([_length(conversation.fields.get(name)) for name in ("tools", "functions")]),
+        tool_results=sum([message.role in _TOOL_ROLES for message in others]),
+    )
+
+
+def _length(raw: Raw | None) -> int:
+    return len(_LIST.decode(raw) or ()) if raw else 0
+
+
+def _candidate(candidate: Candidate) -> PolicyCandidate:
+    price, cost = candidate.price, candidate.input_cost
+    return PolicyCandidate(
+        tool=candidate.tool_name,
+        target=candidate.name,
+        price=None if price is None else Price(float(price.input), float(price.output)),
+        profile=_profile(candidate),
+        cost=None if cost is None else float(cost),
+        latency=candidate.latency,
+    )
+
+
+def _profile(candidate: Candidate) -> Profile | None:
+    """Returns the configured profile, with the size that is known for the model's name if no size is configured."""
+    configured = candidate.profile
+    size = configured.parameters_billion if configured else None
+    if size is None:
+        size = parameters_of(candidate.model) or parameters_of(candidate.name)
+    benchmarks = configured.benchmarks if configured else {}
+    return Profile(parameters=size, benchmarks=benchmarks) if size or benchmarks else None
+
+
+def _call(call: PastCall) -> Call:
+    return Call(
+        call_id=call.call_id,
+        tool=call.function_name,
+        status="ok" if call.good else "failed",
+        answer=shortened(call.text),
+        cost=float(call.cost),
+        seconds=call.latency,
+    )
