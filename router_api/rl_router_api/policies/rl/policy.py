@@ -24,6 +24,7 @@ from ...conversation.request import Request
 from ...errors import NoDecisionError
 from ...routing.decide import Candidate, Decision, Limits, PastCall, Policy, PolicySetup
 from . import prompt
+from .learned_server import Description, LearnedServer, Reasons
 from .prompt import Way
 from .reading import ReadDecision, read_schema, read_tools
 
@@ -80,6 +81,7 @@ class RouterModelPolicy:
         self._router = setup.router
         self._routing = setup.routing
         self._ask_router_model = setup.ask
+        self._learned_server = LearnedServer(setup)
         self._recent: deque[_Recent] = deque(maxlen=_RECENT_REQUESTS)
         self._starts_with_schema = setup.router.protocol == "json_schema"
         self._frames: dict[object, _PromptFrame] = {}
@@ -132,13 +134,17 @@ class RouterModelPolicy:
             messages = prompt.messages(frame.system, turn.conversation.messages, turn.calls, way, room)
             return prompt.repair_messages(messages) if repair else messages
 
+        server = self._learned_server
+        description = Description(server, turn.conversation, turn.candidates, turn.limits, turn.calls)
+        field = description.field if server.is_supported else None
         try:
-            paid = await self._ask_router_model(conversation, frame.tools, turn.limits)
+            paid = await self._ask_router_model(conversation, frame.tools, turn.limits, field)
         except NoDecisionError as error:
             return Decision(reason=str(error), cost=error.cost)
         read = read_tools if way == "tools" else read_schema
         parsed = read(paid.answer.first, frame.functions, selectable=bool(turn.selectable))
-        return _decision(parsed, paid.answer, turn, paid.cost)
+        reasons = description.reasons(paid.answer, parsed.calls[0].target if parsed.calls else None)
+        return _decision(parsed, paid.answer, turn, paid.cost, reasons)
 
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
         """With the protocol `auto`, records whether the request needed a repair (a second call of the router model).
@@ -183,9 +189,12 @@ class RouterModelPolicy:
         return _PromptFrame(system, msgspec.json.encode(fields), functions)
 
 
-def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal) -> Decision:
+def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal, reasons: Reasons | None) -> Decision:
     if read.readable:
-        return Decision(calls=read.calls, select=read.select, cost=cost)
+        explanation = None if reasons is None else reasons.explanation
+        return Decision(calls=read.calls, select=read.select, cost=cost, explanation=explanation)
+    if reasons is not None:
+        return Decision(reason=reasons.text, cost=cost)
     if read.text and turn.direct:
         return Decision(direct=_direct(answer, read.text), cost=cost)
     remedy = "Use `router.protocol: json_schema` or another router model"
