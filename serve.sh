@@ -8,7 +8,7 @@ usage: bash serve.sh [options]
 
 Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first with
 bash host.sh. serve.sh waits for the router model for at most --wait seconds. Then serve.sh serves without the router
-model, and requests use the fallback order.
+model. Requests use the policy learned if no router model is configured, and otherwise the fallback order.
 
   --router-model NAME  name of the router model (default: the first model that the router model's server lists)
   --max-turns N        maximum number of decisions of a request (default: 3)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+")
 _OPTION = re.compile(r"(?m)^\s*\(?[A-J][.):]")
-_CODE = re.compile(r"\b(?:def|return|class|import|assert|function|print)\b")
+_CODE = frozenset(("def", "return", "class", "import", "assert", "function", "print"))
 
 TEXT_NAMES = (
     "characters", "words", "word_length", "lines", "digits", "capitals", "operators", "brackets", "formulas",
@@ -75,7 +75,7 @@ def of_text(text: str) -> NDArray[np.float32]:
             log1p(len(_OPTION.findall(text))),
             log1p(len(text) - len(ascii_)),
             log1p(len(_NUMBER.findall(text))),
-            log1p(len(_CODE.findall(text))),
+            log1p(sum([word in _CODE for word in words])),
         ],
         np.float32,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from decimal import Decimal
@@ -323,6 +324,12 @@ async def test_every_worker_decides_by_the_policy(testbed: Testbed, programs: Pr
         return set(answers) == {"medium"}
 
     await until(both_switched, "the new artefact in both workers")
+
+
+def test_other_policies_do_not_load_the_libraries_of_the_policy() -> None:
+    modules = "import sys, rl_router_api.server.worker, rl_router_api.server.app, rl_router_api.policies"
+    code = f"{modules}; print({{'numpy', 'safetensors', 'tokenizers'}} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
 @pytest.mark.parametrize("library", ["numpy", "tokenizers"])

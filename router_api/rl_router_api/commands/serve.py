@@ -42,8 +42,9 @@ _HOST_HELP = """\
 address to listen on (default: 127.0.0.1). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and IPv6 addresses"""
 _DESCRIPTION = """\
 Serves the router API: one OpenAI-compatible endpoint in front of many models. The default policy calls the router
-model, which `rl-router model` starts. If no targets are configured, every model with a valid name that the router
-model's server lists is a target."""
+model, which `rl-router model` starts, or predicts the quality and the cost of the targets' answers if no router model
+is configured or found. If no targets are configured, every model with a valid name that the router model's server lists
+is a target."""
 _EPILOG = """\
 Flags override environment variables, environment variables override the file, and the file overrides the defaults.
 docs/configuration.md explains every field. The command `rl-router check FILE` checks a configuration file and starts no
