@@ -9,14 +9,19 @@ from typing import Any
 from ...conversation import lenient
 from ..upstream_dialect import Refusal
 
-_MALFORMED = re.compile(
-    r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*|missing(_required)?(_(parameter|field|argument))?|"
-    r"required_?field_?missing|parameter_?missing|(invalid|wrong|incorrect)_?type|type_error|"
+_NOT_JSON = re.compile(r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*", re.I)
+"""The pattern of the error codes and error types that report a request body that is not JSON."""
+_FIELD_FAULT = re.compile(
+    r"missing(_required)?(_(parameter|field|argument))?|required_?field_?missing|parameter_?missing|"
+    r"(invalid|wrong|incorrect)_?type|type_error|"
     r"(string|int|float|bool|list|dict|number|model|model_attributes|dataclass)_type|(int|float|bool)_parsing",
     re.I,
 )
-"""The pattern of the error codes and error types that report a request body that every upstream rejects. Every upstream
-rejects a request body that is not JSON, lacks a required field, or has a field of the wrong JSON type."""
+"""The pattern of the error codes and error types that report a missing field or a field with a wrong JSON type."""
+_REQUIRED = (["messages"], ["messages", "role"])
+"""The paths, without indexes, of the fields that every upstream requires with the same JSON type. Upstreams differ in
+which other fields they require, and in the types and the nulls that they accept."""
+_QUOTED = re.compile(r"['\"`]([\w.\[\]]+)['\"`]")
 _QUOTA = re.compile(
     r"insufficient_?([a-z]+_)?(quota|balance|credits?|funds)(_?error)?|quota_?(exceeded|exhausted)_?error|"
     r"exceeded_(current_)?quota\w*|allocation_?quota\.free_?tier_?only|billing\w*|(pre|post)paid_?bill_?overdue|"
@@ -87,7 +92,7 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
     return Refusal(
         fields,
         status=_status_of(error) or (429 if is_rate else None),
-        is_malformed=_is_malformed(_codes_of(error), body),
+        is_malformed=_is_malformed(error, body),
         names_quota=any(map(_QUOTA.fullmatch, codes)),
         mentions_quota=not (is_rate or is_other) and _own_words(_QUOTA_WORDS, words, request) is not None,
         retry_after=_delay_in(words, request) if delay is None else delay,
@@ -178,23 +183,28 @@ def _status_of(error: dict[str, Any]) -> int | None:
     return None
 
 
-def _is_malformed(codes: list[str], body: Any) -> bool:
+def _is_malformed(error: dict[str, Any], body: Any) -> bool:
     """Returns whether an upstream's error reports a request body that every upstream rejects.
 
-    If the response body has a list `detail` with entries, as in FastAPI's errors, the result depends on the entries.
-    Otherwise, the result depends on the parameter `codes`.
+    Every upstream rejects a body that is not JSON, and a body in which a field of `_REQUIRED` is missing or has a wrong
+    type. If the response body has a list `detail` with entries, as in FastAPI's errors, the result depends on the
+    entries. Otherwise, the result depends on the codes and the parameter of the error. If the error names no parameter,
+    the first quoted name in the message counts as the parameter.
     """
     details = body.get("detail") if isinstance(body, dict) else None
     if isinstance(details, list) and details:
-        return all(isinstance(detail, dict) and _is_malformed_detail(detail) for detail in details)
-    return any(map(_MALFORMED.fullmatch, codes))
+        faults = [(str(_object(detail).get("type")), _object(detail).get("loc")) for detail in details]
+        return all(_blames([kind], location) for kind, location in faults)
+    quoted = _QUOTED.search(_message_of(error))
+    return _blames(_codes_of(error), error.get("param") or (quoted and quoted[1]))
 
 
-def _is_malformed_detail(detail: dict[str, Any]) -> bool:
-    # Servers accept different forms of the field `content`, so another upstream may accept the body.
-    location = detail.get("loc")
-    is_content = isinstance(location, list) and "content" in location
-    return bool(_MALFORMED.fullmatch(str(detail.get("type")))) and not is_content
+def _blames(codes: list[str], place: Any) -> bool:
+    """Returns whether the codes blame the JSON syntax, or blame a field of `_REQUIRED` whose path is `place`."""
+    if any(map(_NOT_JSON.fullmatch, codes)):
+        return True
+    path = [name for name in re.findall(r"[A-Za-z_]+", str(place)) if name != "body"]
+    return path in _REQUIRED and any(map(_FIELD_FAULT.fullmatch, codes))
 
 
 def _retry_delay(*lists: Any) -> float | None:
