@@ -166,6 +166,8 @@ QUOTAS: list[tuple[int, Any]] = [
     (429, body("You exceeded your current quota.", code="insufficient_quota")),
     (402, body("Insufficient Balance", type="unknown_error", code="invalid_request_error")),
     (402, body("This request requires more credits, or fewer max_tokens.", code=402)),
+    (402, body("You requested up to 9 tokens, but can only afford 0.", code=402)),
+    (402, body("You requested up to 9 tokens, but can only afford -12.", code=402)),
     (402, {"type": "error", "error": {"type": "billing_error", "message": "Your payment failed."}}),
     (429, {"type": "error", "error": {"type": "enforced_spend_limit_reached", "message": "no"}}),
     (400, body("Your credit balance is too low to access the API.", type="invalid_request_error")),
@@ -209,6 +211,42 @@ NO_QUOTAS: list[tuple[int, Any]] = [
     (400, body("Metadata key limit exceeded: 17 keys", type="invalid_request_error")),
     (400, body("The thinking budget has been exceeded", type="invalid_request_error")),
 ]
+
+
+TPM = "on tokens per min (TPM): Limit 30000, Requested 41000. The input or output tokens must be reduced."
+TOO_LARGE: list[tuple[int, Any]] = [
+    (402, body("You requested up to 65536 tokens, but can only afford 5312. To increase, visit the site", code=402)),
+    (402, body("Prompt tokens limit exceeded: 230799 > 91442. To increase, visit the site", code=402)),
+    (429, body(f"Request too large for gpt-4o in organization x {TPM}", type="tokens", code="rate_limit_exceeded")),
+    (429, body("Request too large for model x: Limit 6,000, Used 0, Requested 10,000 tokens", type="tokens")),
+    (429, body("Provider returned error", code=429, metadata={"raw": f"Too large {TPM}"})),
+    (200, body(f"Request too large {TPM}", code="rate_limit_exceeded")),
+]
+NOT_TOO_LARGE: list[Any] = [
+    body("on tokens per day (TPD): Limit 100000, Used 99336, Requested 1212. Please try again in 7m53.856s"),
+    body("Requests per minute: limit 3, requested 4"),
+    body("Input tokens per minute: 31000 > 30000"),
+]
+
+
+@pytest.mark.parametrize(("status", "refusal"), TOO_LARGE)
+async def test_a_request_above_a_limit_of_the_account_is_refused_and_no_cooldown_starts(
+    testbed: Testbed, status: int, refusal: Any
+) -> None:
+    setup = await testbed.start(None, whole(refusal, status=status), text("b"))
+    assert history((await setup.answer())["router_metadata"]) == [("alpha", "error"), ("beta", "ok")]
+    response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
+    assert response.json()["error"]["message"] == refusal["error"]["message"]
+    assert len(setup.alpha.requests) == 2
+    assert setup.router.app.runtime.fleet.targets[0][1].ready
+
+
+@pytest.mark.parametrize("refusal", NOT_TOO_LARGE)
+async def test_a_limit_that_a_wait_restores_is_a_rate_limit(testbed: Testbed, refusal: Any) -> None:
+    setup = await testbed.start(None, whole(refusal, status=429))
+    assert (await setup.send(model="alpha")).status_code == 429
+    assert setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds > 0
 
 
 @pytest.mark.parametrize(("status", "refusal"), QUOTAS)

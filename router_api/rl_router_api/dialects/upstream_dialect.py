@@ -41,6 +41,9 @@ class Refusal(Struct, frozen=True):
     status: int | None = None
     is_malformed: bool = False
     """Whether a code or a type in the error says that every upstream would reject the request body."""
+    is_too_large: bool = False
+    """Whether the error's message says that the request has more tokens than a limit above 0 of the router's
+    account."""
     names_quota: bool = False
     """Whether a code or a type in the error says that a quota or spend limit is exhausted."""
     mentions_quota: bool = False

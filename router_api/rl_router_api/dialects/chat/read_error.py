@@ -8,6 +8,7 @@ from typing import Any
 
 from ...conversation import lenient
 from ..upstream_dialect import Refusal
+from .error_words import is_too_large, mentions_quota, own_words
 
 _NOT_JSON = re.compile(r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*", re.I)
 """The pattern of the error codes and error types that report a request body that is not JSON."""
@@ -41,22 +42,6 @@ _OTHER = re.compile(
     re.I,
 )
 """The pattern of the error codes and error types that name a reason that is neither a quota nor a rate limit."""
-_LIMIT = r"(?:spend(?:ing)?|usage|billing|budget|credit) (?:hard )?(?:limit|cap)s?"
-_QUOTA_WORDS = re.compile(
-    r"balance (?:is )?(?:too low|insufficient|exhausted|empty)|"
-    r"insufficient (?:account )?(?:balance|credits?|funds|quota)|exceeded your current (?:token )?quota|"
-    r"(?:does not|doesn't) have (?:any|enough) credits|not enough credits|requires (?:more|at least [\d.]+) credits|"
-    r"(?:quota|credits?|free tier[\w ]{0,20}) (?:has been |have been |is |are )?(?:exhausted|depleted|used up)|"
-    r"used up (?:all |your |the )[\w ]{0,30}(?:allocation|quota|credits)|(?:run|ran) out of credits|"
-    r"out of (?:call volume|bandwidth) quota|limited to [\d,]+ [\w ]{1,20}(?:/|per) ?month|"
-    r"budget has been exceeded! current cost|key limit exceeded \((?:total|daily|weekly|monthly) limit\)|"
-    r"余额不足|额度不足|欠费|account is (?:in arrears|overdue|suspended)|payment required|"
-    rf"(?:reach|exceed|hit)(?:ed|ing|s)?(?: [\w'-]+){{0,5}} ({_LIMIT})|"
-    rf"({_LIMIT}) (?:has |have )?(?:been |is |are |was )?(?:reached|exceeded|hit)",
-    re.I,
-)
-"""The pattern of the words in messages that report an exhausted quota. If the provider's own words surround the name of
-a limit, the name is a group, because a client may write this name alone."""
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 _DURATION = r"\d+(?:\.\d+)? ?(?:ms|milliseconds?|d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 _WAIT_WORDS = re.compile(rf"(?:again|retry|wait)(?: in| after| for| at least)? (?:{_DURATION} ?)+", re.I)
@@ -93,33 +78,12 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
         fields,
         status=_status_of(error) or (429 if is_rate else None),
         is_malformed=_is_malformed(error, body),
+        is_too_large=is_too_large(words),
         names_quota=any(map(_QUOTA.fullmatch, codes)),
-        mentions_quota=not (is_rate or is_other) and _own_words(_QUOTA_WORDS, words, request) is not None,
+        mentions_quota=not (is_rate or is_other) and mentions_quota(words, request),
         retry_after=_delay_in(words, request) if delay is None else delay,
         headers={name.lower(): str(value) for name, value in _object(metadata.get("headers")).items()},
     )
-
-
-def _own_words(pattern: re.Pattern[str], message: str, request: bytes) -> str | None:
-    """Returns the first words in a message that match the pattern, or None if the request body contains these words.
-
-    If the match has a group, the result is None if the request body contains the words of the group.
-    """
-    match = pattern.search(message)
-    return match[0] if match and not _contains(request, match[match.lastindex or 0]) else None
-
-
-def _contains(request: bytes, words: str) -> bool:
-    """Returns whether a request body contains the words.
-
-    Upper and lower case, JSON escapes, and characters other than letters and digits make no difference.
-    """
-    try:
-        text = json.dumps(lenient.parse(request), ensure_ascii=False) if request else ""
-    except (ValueError, RecursionError):
-        text = request.decode(errors="replace")
-    pattern = r"[\W_]+".join(re.findall(r"[^\W_]+", words.lower()))
-    return re.search(pattern, text.lower()) is not None
 
 
 def _error_in(body: Any) -> dict[str, Any]:
@@ -222,7 +186,7 @@ def _retry_delay(*lists: Any) -> float | None:
 
 def _delay_in(message: str, request: bytes) -> float | None:
     """Returns the waiting time, in seconds, that the words of a message name, or None."""
-    duration = _own_words(_WAIT_WORDS, message, request)
+    duration = own_words(_WAIT_WORDS, message, request)
     if duration is None:
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PARTS.findall(duration.lower()))
