@@ -47,8 +47,8 @@ class Refusal(Struct, frozen=True):
     names_quota: bool = False
     """Whether a code or a type in the error says that a quota or spend limit is exhausted."""
     mentions_quota: bool = False
-    """Whether the error's message mentions an exhausted quota or spend limit, and the code and the type of the error
-    name no other reason. Messages about rate limits may mention a quota too."""
+    """Whether the error's message, code or type mentions an exhausted quota or spend limit, and the code and the type
+    of the error name no other reason. Errors about rate limits may mention a quota too."""
     retry_after: float | None = None
     headers: Mapping[str, str] = {}
     """The headers of the provider's own response, if the error contains these headers. The names are in lower case."""

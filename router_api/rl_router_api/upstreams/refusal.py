@@ -12,7 +12,7 @@ _RETRIABLE = (408, 409, 425, 429)
 """The HTTP statuses below 500 after which a retry at the same upstream may succeed."""
 _MAX_ERROR = 64 * 1024
 """The maximum number of bytes in the body of an error response. The router ignores a larger body."""
-_QUOTA_STATUSES = (400, 403, 412, 429)
+_QUOTA_STATUSES = (400, 401, 403, 412, 429)
 """The HTTP statuses of responses whose error message may report an exhausted quota."""
 _SIZE_STATUSES = (402, 429, None)
 """The HTTP statuses of responses whose error may be about the size of one request. Such an error counts as an error

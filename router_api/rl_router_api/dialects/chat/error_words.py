@@ -7,18 +7,27 @@ import re
 
 from ...conversation import lenient
 
-_LIMIT = r"(?:spend(?:ing)?|usage|billing|budget|credit) (?:hard )?(?:limit|cap)s?"
+_LIMIT = (
+    r"(?:(?:spend(?:ing)?|usage|billing|budget|credit) (?:hard )?(?:limit|cap)s?|"
+    r"(?:usage|token|trial|messages) quota|(?:daily|weekly|monthly) (?:quota|budget)|allowance)"
+    r"(?! (?:per|of the|for this) (?:second|minute))"
+)
 _QUOTA_WORDS = re.compile(
-    r"balance (?:is )?(?:too low|insufficient|exhausted|empty)|"
+    r"balance (?:is )?(?:too low|insufficient|exhausted|empty|-\$?\d|\$?-\d|\$?0(?:\.0+)?(?!\.?\d))|"
     r"insufficient (?:account )?(?:balance|credits?|funds|quota)|exceeded your current (?:token )?quota|"
-    r"(?:does not|doesn't) have (?:any|enough) credits|not enough credits|requires (?:more|at least [\d.]+) credits|"
-    r"(?:quota|credits?|free tier[\w ]{0,20}) (?:has been |have been |is |are )?(?:exhausted|depleted|used up)|"
-    r"used up (?:all |your |the )[\w ]{0,30}(?:allocation|quota|credits)|(?:run|ran) out of credits|"
+    r"(?:does not|doesn't) have (?:any|enough) credits|requires (?:more|at least [\d.]+) credits|"
+    r"not enough (?:balance|credits?|funds|quota)|quota (?:is )?not enough|requires paid balance|"
+    r"(?:quota|credits?|free tier[\w ]{0,20}|resource pack) (?:(?:has|have) been |is |are )?"
+    r"(?:exhausted|depleted|used up)|"
+    r"used up (?:all |your |the )[\w ]{0,30}(?:allocation|quota|credits)|credits? (?:have |has )?expired|"
+    r"(?:run|ran) out of (?:balance|credits?|funds|quota)|(?:add|enter) a (?:valid )?payment method|"
     r"out of (?:call volume|bandwidth) quota|limited to [\d,]+ [\w ]{1,20}(?:/|per) ?month|"
+    r"daily call limit [\w ]{0,20}reached|"
     r"budget has been exceeded! current cost|key limit exceeded \((?:total|daily|weekly|monthly) limit\)|"
-    r"余额不足|额度不足|欠费|account is (?:in arrears|overdue|suspended)|payment required|"
-    rf"(?:reach|exceed|hit)(?:ed|ing|s)?(?: [\w'-]+){{0,5}} ({_LIMIT})|"
-    rf"({_LIMIT}) (?:has |have )?(?:been |is |are |was )?(?:reached|exceeded|hit)",
+    r"余额不足|额度不足|欠费|(?:额度|余额|余量|资源包)已?(?:经)?(?:用尽|用完|耗尽)|使用上限|"
+    r"account is (?:in arrears|overdue|suspended)|payment required|"
+    rf"(?:reach|exceed|exhaust|hit)(?:ed|ing|s)?(?: [\w'-]+){{0,5}} ({_LIMIT})|"
+    rf"({_LIMIT}) (?:has |have )?(?:been |is |are |was )?(?:reached|exceeded|exhausted|hit)",
     re.I,
 )
 """The pattern of the words in messages that report an exhausted quota. If the provider's own words surround the name of

@@ -24,14 +24,18 @@ _REQUIRED = (["messages"], ["messages", "role"])
 which other fields they require, and in the types and the nulls that they accept."""
 _QUOTED = re.compile(r"['\"`]([\w.\[\]]+)['\"`]")
 _QUOTA = re.compile(
-    r"insufficient_?([a-z]+_)?(quota|balance|credits?|funds)(_?error)?|quota_?(exceeded|exhausted)_?error|"
+    r"(insufficient|not_?enough)_?([a-z]+_)?(quota|balance|credits?|funds)(_?error)?|quota_?(exceeded|exhausted)_?error|"
+    r"token_quota_reached|pre_consume_token_quota_failed|([a-z_]+\.)?(free_?)?resource_?pack_?exhausted|"
     r"exceeded_(current_)?quota\w*|allocation_?quota\.free_?tier_?only|billing\w*|(pre|post)paid_?bill_?overdue|"
-    r"(enforced_)?(spend|spending|usage|credit|budget)_?limit\w*|(set_?limit|budget)_?exceeded|blocked_api_access|"
+    r"(enforced_)?(spend|spending|usage|credit|budget)_?limit\w*|(set_?limit|([a-z]+_)?budget)_?exceeded|blocked_api_access|"
     r"credits?_?(exhausted|depleted|required)|payment_?required|"
     r"(balance|account)_?(exhausted|overdue|arrearage|suspended)\w*|arrearage",
     re.I,
 )
 """The pattern of the error codes and error types that report an exhausted quota or spend limit."""
+_MAYBE_QUOTA = re.compile(r"(account_?|free_?|user_?)?quota_?(exceeded|exhausted)", re.I)
+"""The pattern of the error codes and error types that report an exhausted quota, or a rate limit if the error names a
+waiting time."""
 _RATE = re.compile(r".*rate_?limit(ed|_?(error|exceeded|reached)).*|throttl.*", re.I)
 """The pattern of the error codes and error types that report a rate limit. The bare name `rate_limit` is not among
 them, because such an error may also report an exhausted quota."""
@@ -80,7 +84,8 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
         is_malformed=_is_malformed(error, body),
         is_too_large=is_too_large(words),
         names_quota=any(map(_QUOTA.fullmatch, codes)),
-        mentions_quota=not (is_rate or is_other) and mentions_quota(words, request),
+        mentions_quota=not (is_rate or is_other)
+        and (any(map(_MAYBE_QUOTA.fullmatch, codes)) or mentions_quota(words, request)),
         retry_after=_delay_in(words, request) if delay is None else delay,
         headers={name.lower(): str(value) for name, value in _object(metadata.get("headers")).items()},
     )
@@ -128,7 +133,10 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _codes_of(error: dict[str, Any]) -> list[str]:
+    """Returns the codes and types of an error, and the reasons in Google's `ErrorInfo` objects."""
     values = [error.get(name) for name in ("code", "type", "status", "reason")]
+    if isinstance(details := error.get("details"), list):
+        values += [_object(detail).get("reason") for detail in details]
     return [value[:_MAX_CODE] for value in values if isinstance(value, str)]
 
 
