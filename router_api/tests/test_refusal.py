@@ -342,6 +342,13 @@ async def test_a_rate_limit_in_an_answer_with_status_200_starts_a_cooldown(
         {"message": "Bad input", "errors": [{"message": "other"}]},
         {"error_code": 1, "error_msg": "Bad input"},
         {"status": "error", "error_message": "Bad input"},
+        {"Message": "Bad input", "__type": "ValidationException"},
+        {"error": {"error": {"message": "Bad input"}}},
+        {"fault": {"faultstring": "Bad input", "detail": {"errorcode": "x"}}},
+        {"reason": "bad", "description": "Bad input"},
+        {"error": "invalid_request", "error_description": "Bad input"},
+        {"error": "Bad", "message": "Bad input"},
+        b"Bad input\n",
     ],
 )
 async def test_the_client_gets_the_message_of_an_error_in_any_form(testbed: Testbed, refusal: Any) -> None:
@@ -515,6 +522,23 @@ def test_cooldowns_double_until_a_success() -> None:
         clock.now += cooldown.seconds
     cooldown.quota_exhausted()
     assert cooldown.seconds == 3_600
+
+
+@pytest.mark.parametrize("refusal", [b"<html>Bad input</html>", b"\xff\x00Bad input", b" "])
+async def test_the_client_gets_no_html_and_no_unreadable_text(testbed: Testbed, refusal: bytes) -> None:
+    setup = await testbed.start(None, whole(refusal, status=400))
+    response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["message"]) == (400, "`alpha` answered 400.")
+
+
+def test_a_plain_text_names_a_quota_and_a_wait() -> None:
+    assert read_error("Your credits are exhausted").mentions_quota
+    assert read_error("Too many requests, try again in 20s").retry_after == 20
+
+
+def test_an_error_that_is_a_text_and_a_message_shows_both() -> None:
+    assert read({"error": "The prompt is too long", "message": "Bad input"}).fields["message"].count(":") == 1
+    assert read({"error": "too_long", "message": "Bad input"}).fields == {"code": "too_long", "message": "Bad input"}
 
 
 @pytest.mark.parametrize("answer", ["not json", "", "[]", "[[]]", '"text"', "7", '{"error": null}', '{"error": []}'])

@@ -33,8 +33,8 @@ class Refusal(Struct, frozen=True):
 
     The attribute `fields` contains the fields of the error that are neither lists nor objects. If the error has a
     message, the attribute `fields` contains the message as text. The attribute `fields` is empty if the text of the
-    error is not JSON. The attribute `status` is the HTTP status that the error names, or None. The attribute
-    `retry_after` is the waiting time in seconds that the error names, or None.
+    error is neither JSON nor plain text. The attribute `status` is the HTTP status that the error names, or None. The
+    attribute `retry_after` is the waiting time in seconds that the error names, or None.
     """
 
     fields: dict[str, Any]

@@ -52,6 +52,11 @@ _WAIT_WORDS = re.compile(rf"(?:again|retry|wait)(?: in| after| for| at least)? (
 """The pattern of the waiting time in messages, as in `try again in 1m20s` and `retry after 22 seconds`."""
 _DURATION_PARTS = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|[dhms])", re.I)
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "milli": 0.001}
+_MESSAGES = (
+    "message", "faultstring", "detail", "msg", "error_message", "error_msg", "errorMessage", "Message",
+    "error_description", "description",
+)  # fmt: skip
+"""The names of the fields in which upstreams put the message of an error."""
 _MAX_CODE = 100
 """The maximum number of characters of a code that are read."""
 _MINIMAX_RATE_LIMITS = (1002, 1039, 1041, 2045)
@@ -67,7 +72,7 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
     try:
         body = lenient.parse(text.encode())
     except (ValueError, RecursionError):
-        return Refusal({})
+        body = _plain_text(text)
     error = _error_in(body)
     metadata = _object(error.get("metadata"))
     inner = _provider_error(metadata.get("raw"))
@@ -91,6 +96,12 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
     )
 
 
+def _plain_text(text: str) -> str | None:
+    """Returns the text of an error that is not JSON, or None if the text is empty, HTML, XML or not readable."""
+    text = text.strip()
+    return text if text and not text.startswith("<") and "\N{REPLACEMENT CHARACTER}" not in text else None
+
+
 def _error_in(body: Any) -> dict[str, Any]:
     """Returns the fields that describe the error in a response body.
 
@@ -104,14 +115,25 @@ def _error_in(body: Any) -> dict[str, Any]:
         # MiniMax reports errors beside an empty completion.
         kind = {"type": "rate_limit_exceeded"} if code in _MINIMAX_RATE_LIMITS else {}
         return {"code": code, "message": base.get("status_msg"), **kind}
-    error = _first(body.get("error"))
+    error = _first(body.get("error") or body.get("fault"))
     if not error and not _message_of(body) and isinstance(body.get("errors"), list):
         # Cloudflare reports a list of errors.
         error = _first(body["errors"])
     if not error or isinstance(error, bool):
         return body
+    if isinstance(error, dict):
+        inner = error.get("error")
+        return inner if isinstance(inner, dict) and not _message_of(error) else error
+    return _described(str(error), body)
+
+
+def _described(error: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of an error whose field `error` is a text. The text may be a code beside a message."""
     codes = {name: body[name] for name in ("code", "type") if isinstance(body.get(name), (str, int))}
-    return error if isinstance(error, dict) else {"message": error, **codes}
+    message = _message_of(body)
+    if message and re.fullmatch(r"[\w.-]+", error):
+        return {"code": error, **codes, "message": message}
+    return {**codes, "message": f"{error}: {message}" if message else error}
 
 
 def _first(value: Any) -> Any:
@@ -134,15 +156,14 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _codes_of(error: dict[str, Any]) -> list[str]:
     """Returns the codes and types of an error, and the reasons in Google's `ErrorInfo` objects."""
-    values = [error.get(name) for name in ("code", "type", "status", "reason")]
+    values = [error.get(name) for name in ("code", "type", "status", "reason", "__type")]
     if isinstance(details := error.get("details"), list):
         values += [_object(detail).get("reason") for detail in details]
     return [value[:_MAX_CODE] for value in values if isinstance(value, str)]
 
 
 def _message_of(error: dict[str, Any]) -> str:
-    names = ("message", "detail", "msg", "error_message", "error_msg")
-    message = next((error[name] for name in names if error.get(name)), "")
+    message = next((error[name] for name in _MESSAGES if error.get(name)), "")
     return lenient.well_formed(message if isinstance(message, str) else json.dumps(message))
 
 
