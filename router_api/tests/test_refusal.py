@@ -306,7 +306,27 @@ async def test_an_exhausted_quota_is_no_rate_limit(testbed: Testbed, status: int
     assert "quota" in response.json()["error"]["message"]
     assert response.headers["x-should-retry"] == "false"
     response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "insufficient_quota")
     assert "the target's quota is exhausted" in response.json()["error"]["message"]
+    assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("other", "code"),
+    [
+        (Cooldown.quota_exhausted, "insufficient_quota"),
+        (lambda cooldown: cooldown.rate_limited(9), "rate_limit_exceeded"),
+    ],
+)
+async def test_the_code_says_quota_only_if_the_quota_of_every_target_is_exhausted(
+    testbed: Testbed, other: Any, code: str
+) -> None:
+    setup = await testbed.start(None, None, None)
+    (_, alpha), (_, beta) = setup.router.app.runtime.fleet.targets
+    alpha.cooldown.quota_exhausted()
+    other(beta.cooldown)
+    response = await setup.send()
+    assert (response.status_code, response.json()["error"]["code"]) == (429, code)
 
 
 @pytest.mark.parametrize(("status", "refusal"), NO_QUOTAS)
