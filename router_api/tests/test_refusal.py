@@ -161,6 +161,16 @@ async def test_what_a_prompt_can_cause_neither_opens_a_breaker_nor_starts_a_cool
     assert (await setup.send(model="alpha")).status_code == 200
 
 
+@pytest.mark.parametrize("status", [400, 413, 422, 429])
+async def test_a_rejected_request_does_not_make_a_target_bad(testbed: Testbed, status: int) -> None:
+    setup = await testbed.start(None, error(status, f"Request too large {TPM}"), None)
+    assert (await setup.send(model="alpha")).status_code == (413 if status == 429 else status)
+    upstream = setup.router.app.runtime.fleet.targets[0][1]
+    assert upstream.last_error is None
+    assert "bad" not in str((await setup.client.get("/health")).json()["targets"])
+
+
+TPM = "on tokens per min (TPM): Limit 30000, Requested 41000. The input or output tokens must be reduced."
 QUOTAS: list[tuple[int, Any]] = [
     (429, body("You exceeded your current quota, please check your plan.", type="insufficient_quota", code="x")),
     (429, body("You exceeded your current quota.", code="insufficient_quota")),
@@ -258,7 +268,6 @@ NO_QUOTAS: list[tuple[int, Any]] = [
 ]
 
 
-TPM = "on tokens per min (TPM): Limit 30000, Requested 41000. The input or output tokens must be reduced."
 TOO_LARGE: list[tuple[int, Any]] = [
     (402, body("You requested up to 65536 tokens, but can only afford 5312. To increase, visit the site", code=402)),
     (402, body("Prompt tokens limit exceeded: 230799 > 91442. To increase, visit the site", code=402)),

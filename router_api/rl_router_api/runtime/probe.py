@@ -43,7 +43,7 @@ class Probe:
     target is `bad` if no complete HTTP response arrives or the response has status 401 or 403, and `ok` after any other
     response. The probe of the router model requests a decision of the policy about a short request. The state of the
     router model is `bad` if the policy cannot decide about this request. A failed call also makes the state of an
-    upstream `bad`, and a missing API key makes the state of a target `bad`.
+    upstream `bad`, unless the upstream rejected the request. A missing API key makes the state of a target `bad`.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
