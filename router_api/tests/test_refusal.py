@@ -308,7 +308,8 @@ async def test_an_exhausted_quota_is_no_rate_limit(testbed: Testbed, status: int
     setup = await testbed.start(None, whole(refusal, status=status), text("b"))
     assert history((await setup.answer())["router_metadata"]) == [("alpha", "error"), ("beta", "ok")]
     alpha = setup.router.app.runtime.fleet.targets[0][1]
-    assert 50 < alpha.cooldown.seconds <= 60
+    names_wait = any(wait in str(refusal) for wait in ("12:10:06", "02:13:45"))
+    assert 50 < alpha.cooldown.seconds <= (3_600 if names_wait else 60)
     alpha.cooldown = Cooldown()
     response = await setup.send(model="alpha")
     assert (response.status_code, response.json()["error"]["code"]) == (429, "insufficient_quota")
@@ -399,6 +400,22 @@ async def test_the_client_gets_the_message_of_an_error_in_any_form(testbed: Test
         ("Please try again in 5 months", None),
         ("Please try again in " + "9" * 400 + "s", 86_400),
         ("Please try again later, 20s", None),
+        ("Please try again later in 20 seconds", 20),
+        ("Your rate limit resets in ~12s.", 12),
+        ("Your rate limit is reset in ~5s", 5),
+        ("Limit resets in: 12 s", 12),
+        ("Current limit: 3, reset after 30 seconds", 30),
+        ("Please retry your request after 5s", 5),
+        ("Cooling down, available in 20s", 20),
+        ("Try again in 2 minutes and 30 seconds.", 150),
+        ("Try again in 02:13:45.", 8_025),
+        ("Try again in 1.00:00:05", 86_400),
+        ("请在 20 秒后重试", 20),
+        ("请在 1 分钟 5 秒之后重试", 65),
+        ("Slow down. Retry-After: 20", 20),
+        ('Slow down: {"retry_after": 1.5}', 1.5),
+        ("It resets at 12:00:00", None),
+        ("Retry after 2026", None),
     ],
 )
 async def test_the_wait_is_read_from_the_words_of_an_error(
@@ -409,6 +426,33 @@ async def test_the_wait_is_read_from_the_words_of_an_error(
     cooldown = setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds
     longest = 2 if seconds is None else seconds
     assert longest - 2 < cooldown <= longest
+
+
+@pytest.mark.parametrize(
+    ("refusal", "seconds"),
+    [
+        (body("x", retry_after=20), 20),
+        (body("x", retry_after="20"), 20),
+        ({"error": "x", "retry_after": 2.5}, 2.5),
+        (body("x", resets_in_seconds=3_600), 3_600),
+        (body("x", metadata={"retry_after_seconds": 20}), 20),
+        (body("x", details=[{"@type": "x.ErrorInfo", "metadata": {"quotaResetDelay": "1h2m3.5s"}}]), 3_723.5),
+        (body("x", details=[{"retryDelay": "x"}, {"@type": "x.RetryInfo", "retryDelay": "750ms"}]), 0.75),
+        (body("x", details=[{"@type": "x.RetryInfo", "retryDelay": {"seconds": 20}}]), 20),
+        (body("Try again in 5s", retry_after=20), 20),
+        (body("Try again in 5s", retry_after=True), 5),
+        (body("Try again in 5s", retry_after=-1), 5),
+        (body("Try again in 5s", retry_after=1_795_880_000), 5),
+        (body("Try again in 5s", retry_after="soon", metadata=[], details={}), 5),
+    ],
+)
+def test_the_wait_is_read_from_the_fields_of_an_error(refusal: Any, seconds: float) -> None:
+    assert read(refusal).retry_after == seconds
+
+
+@pytest.mark.parametrize("number", ["1e400", "NaN", "9" * 400])
+def test_a_field_with_an_absurd_number_is_no_wait(number: str) -> None:
+    assert read_error('{"error": {"message": "x", "retry_after": ' + number + "}}").retry_after is None
 
 
 async def test_a_client_sets_no_wait_with_its_own_words(testbed: Testbed) -> None:
@@ -478,6 +522,17 @@ async def test_words_that_the_client_sent_itself_are_no_quota_in_an_answer_with_
         ({"ratelimitbysize-reset": "42", "ratelimitbysize-remaining": "0"}, 42),
         ({"x-rate-limit-reset": "42"}, 42),
         ({"x-ratelimit-reset-tokens": "9", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-week": "5d"}, 9),
+        ({"x-retry-after": "20"}, 20),
+        ({"retry-after-seconds": "20"}, 20),
+        ({"x-ms-retry-after-ms": "20000"}, 20),
+        ({"msh-cooldown-seconds": "1200"}, 1_200),
+        ({"retry-after": "soon", "x-retry-after": "20"}, 20),
+        ({"x-ratelimit-reset-requests": "1m 20s"}, 80),
+        ({"anthropic-ratelimit-unified-5h-reset": "300", "anthropic-ratelimit-unified-7d-reset": "9000"}, 300),
+        ({"anthropic-ratelimit-unified-5h-reset": "300", "anthropic-ratelimit-unified-5h-status": "allowed",
+          "anthropic-ratelimit-unified-7d-reset": "9000", "anthropic-ratelimit-unified-7d-status": "rejected"}, 9_000),
+        ({"x-ratelimit-reset-requests": "0s", "x-ratelimit-reset-tokens": "9s"}, 9),
+        ({"x-ratelimit-reset": "2999-01-01 00:00:00"}, None),
         ({"ratelimit": '"default";r=0;t=30'}, 30),
         ({"ratelimit": '"minute";r=5;t=30, "day";r=0;t=300'}, 300),
         ({"ratelimit": "limit=100, remaining=0, reset=30"}, 30),
@@ -495,6 +550,9 @@ def test_times_are_waits_too() -> None:
     for headers in (
         {"retry-after": email.utils.formatdate(soon, usegmt=True)},
         {"anthropic-ratelimit-requests-reset": iso},
+        {"x-ratelimit-reset": email.utils.formatdate(soon, usegmt=True)},
+        {"x-ratelimit-reset": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(soon))},
+        {"x-ratelimit-reset": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(soon))},
         {"x-ratelimit-reset": str(int(soon))},
         {"x-ratelimit-reset": str(int(soon * 1000))},
     ):

@@ -33,9 +33,9 @@ _QUOTA_WORDS = re.compile(
 """The pattern of the words in messages that report an exhausted quota. If the provider's own words surround the name of
 a limit, the name is a group, because a client may write this name alone."""
 _SIZES = (
-    r"\b(?:limit|maximum|max)\b\D{0,20}(?P<limit>\d[\d,]*).{0,40}?\brequested\b\D{0,20}(?P<size>\d[\d,]*)",
-    r"\brequested\b\D{0,20}(?P<size>\d[\d,]*)\D{0,40}\b(?:limit|maximum|max|afford)\b\D{0,20}?(?P<limit>-?\d[\d,]*)",
-    r"\b(?:prompt|input|context)\b(?:(?!\bper\b)\D){0,60}(?P<size>\d[\d,]*) ?> ?(?P<limit>\d[\d,]*)",
+    r"\b(?:limit|maximum|max)\b\D{0,20}(?P<limit>\d[\d,]{0,20}).{0,40}?\brequested\b\D{0,20}(?P<size>\d[\d,]{0,20})",
+    r"\brequested\b\D{0,20}(?P<size>\d[\d,]{0,20})\D{0,40}\b(?:limit|maximum|max|afford)\b\D{0,20}?(?P<limit>-?\d[\d,]{0,20})",
+    r"\b(?:prompt|input|context)\b(?:(?!\bper\b)\D){0,60}(?P<size>\d[\d,]{0,20}) ?> ?(?P<limit>\d[\d,]{0,20})",
 )
 _SIZE_WORDS = [re.compile(pattern, re.I) for pattern in _SIZES]
 """The patterns of the words in messages that compare the number of tokens of a request with a limit. Examples are

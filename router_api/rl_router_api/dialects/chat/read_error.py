@@ -8,7 +8,8 @@ from typing import Any
 
 from ...conversation import lenient
 from ..upstream_dialect import Refusal
-from .error_words import is_too_large, mentions_quota, own_words
+from .error_waits import named_wait
+from .error_words import is_too_large, mentions_quota
 
 _NOT_JSON = re.compile(r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*", re.I)
 """The pattern of the error codes and error types that report a request body that is not JSON."""
@@ -46,12 +47,6 @@ _OTHER = re.compile(
     re.I,
 )
 """The pattern of the error codes and error types that name a reason that is neither a quota nor a rate limit."""
-_SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
-_DURATION = r"\d+(?:\.\d+)? ?(?:ms|milliseconds?|d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
-_WAIT_WORDS = re.compile(rf"(?:again|retry|wait)(?: in| after| for| at least)? (?:{_DURATION} ?)+", re.I)
-"""The pattern of the waiting time in messages, as in `try again in 1m20s` and `retry after 22 seconds`."""
-_DURATION_PARTS = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|[dhms])", re.I)
-_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "milli": 0.001}
 _MESSAGES = (
     "message", "faultstring", "detail", "msg", "error_message", "error_msg", "errorMessage", "Message",
     "error_description", "description",
@@ -82,7 +77,6 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
         fields["message"] = message
     words = f"{message}\n{_message_of(inner)}"
     is_rate, is_other = (any(map(reason.fullmatch, codes)) for reason in (_RATE, _OTHER))
-    delay = _retry_delay(error.get("details"), inner.get("details"))
     return Refusal(
         fields,
         status=_status_of(error) or (429 if is_rate else None),
@@ -91,7 +85,7 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
         names_quota=any(map(_QUOTA.fullmatch, codes)),
         mentions_quota=not (is_rate or is_other)
         and (any(map(_MAYBE_QUOTA.fullmatch, codes)) or mentions_quota(words, request)),
-        retry_after=_delay_in(words, request) if delay is None else delay,
+        retry_after=named_wait((error, inner, metadata, _object(body)), words, request),
         headers={name.lower(): str(value) for name, value in _object(metadata.get("headers")).items()},
     )
 
@@ -198,24 +192,3 @@ def _blames(codes: list[str], place: Any) -> bool:
         return True
     path = [name for name in re.findall(r"[A-Za-z_]+", str(place)) if name != "body"]
     return path in _REQUIRED and any(map(_FIELD_FAULT.fullmatch, codes))
-
-
-def _retry_delay(*lists: Any) -> float | None:
-    """Returns the retry delay, in seconds, from Google's `RetryInfo` object in the details of an error.
-
-    Returns None if the details contain no retry delay.
-    """
-    for details in lists:
-        for detail in details if isinstance(details, list) else ():
-            if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
-                match = _SECONDS.fullmatch(str(detail.get("retryDelay")))
-                return float(match[1]) if match else None
-    return None
-
-
-def _delay_in(message: str, request: bytes) -> float | None:
-    """Returns the waiting time, in seconds, that the words of a message name, or None."""
-    duration = own_words(_WAIT_WORDS, message, request)
-    if duration is None:
-        return None
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PARTS.findall(duration.lower()))
