@@ -186,11 +186,11 @@ async def test_if_a_request_exceeds_the_limits_of_two_targets_no_third_is_called
 
 @pytest.mark.parametrize("status", [400, 422])
 async def test_a_targets_error_about_a_malformed_request_is_returned_unchanged(testbed: Testbed, status: int) -> None:
-    refusal = error(status, "`seed` must be an integer.", code="invalid_type", param="seed")
+    refusal = error(status, "`messages` must be a list.", code="invalid_type", param="messages")
     setup = await testbed.start(None, refusal, None)
     response = await setup.send()
     assert response.status_code == status
-    expected = {"message": "`seed` must be an integer.", "type": "invalid_request_error", "param": "seed",
+    expected = {"message": "`messages` must be a list.", "type": "invalid_request_error", "param": "messages",
               "code": "invalid_type"}  # fmt: skip
     assert response.json()["error"] == expected
     assert not setup.beta.requests

@@ -58,7 +58,7 @@ FAULTS = {
     "slow trickle": Fault(trickle(30), 200, 200, calls="ok", complete=True),
     "400 of its own limit": Fault(TOO_LONG, 400, 400, repeated=True),
     "400 of any kind": Fault(error(400, "bad seed"), 400, 400, repeated=True),
-    "400 for a malformed body": Fault(error(400, "no n", code="missing_required_parameter"), 400, 400, replaced=False),
+    "400 for a malformed body": Fault(error(400, "no 'messages'", code="missing"), 400, 400, replaced=False),
     "401": Fault(error(401, "no such key"), 502, 502),
     "429 with Retry-After": Fault(error(429, "slow down", Retry_After="60"), 429, 429),
     "429 without Retry-After": Fault(error(429, "slow down"), 429, 429, attempts=2),

@@ -189,6 +189,9 @@ TEXT = {"type": "text", "text": "A cat."}
          [{"role": "assistant", "content": "4"}], ["messages.reasoning_details"]),
         (["extra_content"], tool_turn("a", call={"extra_content": {"google": {}}}), tool_turn("a"),
          ["messages.extra_content"]),
+        (["provider_specific_fields", "name"],
+         tool_turn("a", call={"function": {"name": "look", "arguments": "{}", "provider_specific_fields": {}}}),
+         tool_turn("a"), ["messages.provider_specific_fields"]),
         (["thinking"], [{"role": "assistant", "content": [THINKING, TEXT]}],
          [{"role": "assistant", "content": [TEXT]}], ["messages.thinking"]),
         (["thinking"], tool_turn("a", message={"content": [THINKING]}), tool_turn("a"), ["messages.thinking"]),
@@ -337,6 +340,28 @@ async def test_a_target_that_refuses_a_foreign_history_is_asked_once_more_in_pla
             last = await setup.answer(model="alpha", messages=asked(*turns))
         assert history(last["router_metadata"]) == expected
         assert last["router_metadata"]["call_history"][-1]["dropped_params"] == ["messages.reasoning_content"]
+
+
+FOREIGN_FIELDS = ["provider_specific_fields", "reasoning_text", "reasoning_opaque", "thought_signature", "signature",
+                  "annotations", "citations", "audio", "images", "refusal", "executed_tools", "tool_plan"]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FOREIGN_FIELDS)
+@pytest.mark.parametrize("place", ["message", "call", "function"])
+async def test_a_target_that_refuses_a_field_of_other_models_is_called_without_the_field(
+    testbed: Testbed, field: str, place: str
+) -> None:
+    def answer(exchange: Exchange) -> Answer | Body:
+        has_field = f'"{field}"' in exchange.raw.decode()
+        return error(400, f"'messages.1': property '{field}' is unsupported") if has_field else completion("4")
+
+    function = {"name": "look", "arguments": "{}", **({field: "x"} if place == "function" else {})}
+    call = {"function": function, **({field: "x"} if place == "call" else {})}
+    setup = await testbed.start(None, by_request(answer))
+    turn = tool_turn("D681PevKs", message={field: "x"} if place == "message" else None, call=call)
+    for expected in ([("alpha", "error"), ("alpha", "ok")], [("alpha", "ok")]):
+        answered = await setup.answer(model="alpha", messages=asked(*turn))
+        assert history(answered["router_metadata"]) == expected
 
 
 async def test_a_refused_target_keeps_the_ids_and_thinking_of_its_own_calls(testbed: Testbed) -> None:

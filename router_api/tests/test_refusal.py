@@ -31,11 +31,22 @@ def read(refusal: object, request: bytes = b"") -> Any:
 MALFORMED: list[Any] = [
     body("We could not parse the JSON body of your request.", code="invalid_json"),
     body("Missing required parameter: 'messages'.", code="missing_required_parameter"),
-    body("Invalid type for 'temperature'.", code="invalid_type"),
+    body("Missing parameter: 'messages[1].role'.", code="missing_required_parameter", param="messages[1].role"),
+    body("Invalid type for 'messages': expected an array.", type="invalid_request_error", code="invalid_type"),
+    {"detail": [{"type": "json_invalid", "loc": ["body", 7], "msg": "JSON decode error"}]},
     {"detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "Field required"}]},
-    {"detail": [{"type": "int_parsing", "loc": ["body", "n"]}, {"type": "bool_type", "loc": ["body", "stream"]}]},
+    {"detail": [{"type": "list_type", "loc": ["messages"]}, {"type": "missing", "loc": ["messages", 0, "role"]}]},
 ]
 TRY_ANOTHER: list[Any] = [
+    body("Invalid type for 'temperature'.", code="invalid_type"),
+    body("Invalid type for 'messages[1].content': got null.", code="invalid_type", param="messages[1].content"),
+    body("Missing required parameter: 'tools[0].function.parameters'.", code="missing_required_parameter"),
+    body("Missing 'messages[1].reasoning_content'.", code="missing_required_parameter", param="messages[1].x"),
+    body("A field is missing.", code="missing_required_parameter"),
+    {"detail": [{"type": "missing", "loc": ["body", "tools", 0, "function", "parameters"], "msg": "Field required"}]},
+    {"detail": [{"type": "string_type", "loc": ["body", "stop"]}, {"type": "string_type", "loc": ["tool_choice"]}]},
+    {"detail": [{"type": "int_parsing", "loc": ["body", "n"]}, {"type": "bool_type", "loc": ["body", "stream"]}]},
+    {"detail": [{"type": "missing", "loc": ["body", "messages"]}, {"type": "missing", "loc": ["body", "user"]}]},
     body("This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
     body("Input is too long for requested model."),
     body("Unknown parameter: 'top_k'.", code="unknown_parameter"),
@@ -150,11 +161,23 @@ async def test_what_a_prompt_can_cause_neither_opens_a_breaker_nor_starts_a_cool
     assert (await setup.send(model="alpha")).status_code == 200
 
 
+@pytest.mark.parametrize("status", [400, 413, 422, 429])
+async def test_a_rejected_request_does_not_make_a_target_bad(testbed: Testbed, status: int) -> None:
+    setup = await testbed.start(None, error(status, f"Request too large {TPM}"), None)
+    assert (await setup.send(model="alpha")).status_code == (413 if status == 429 else status)
+    upstream = setup.router.app.runtime.fleet.targets[0][1]
+    assert upstream.last_error is None
+    assert "bad" not in str((await setup.client.get("/health")).json()["targets"])
+
+
+TPM = "on tokens per min (TPM): Limit 30000, Requested 41000. The input or output tokens must be reduced."
 QUOTAS: list[tuple[int, Any]] = [
     (429, body("You exceeded your current quota, please check your plan.", type="insufficient_quota", code="x")),
     (429, body("You exceeded your current quota.", code="insufficient_quota")),
     (402, body("Insufficient Balance", type="unknown_error", code="invalid_request_error")),
     (402, body("This request requires more credits, or fewer max_tokens.", code=402)),
+    (402, body("You requested up to 9 tokens, but can only afford 0.", code=402)),
+    (402, body("You requested up to 9 tokens, but can only afford -12.", code=402)),
     (402, {"type": "error", "error": {"type": "billing_error", "message": "Your payment failed."}}),
     (429, {"type": "error", "error": {"type": "enforced_spend_limit_reached", "message": "no"}}),
     (400, body("Your credit balance is too low to access the API.", type="invalid_request_error")),
@@ -182,12 +205,57 @@ QUOTAS: list[tuple[int, Any]] = [
     (400, body("API access is blocked", type="invalid_request_error", code="blocked_api_access")),
     (429, [body("Your project has exceeded its monthly spending cap.", code=429, status="RESOURCE_EXHAUSTED")]),
     (429, body("Billing hard limit has been reached", code="x")),
+    (403, {"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "x"}),
+    (403, {"code": 403, "message": "not enough balance"}),
+    (429, body("You have exceeded the 5-hour usage quota. It will reset at 2025-12-05 18:34:56.", code="x")),
+    (429, body("x", code="AccountQuotaExceeded", type="TooManyRequests")),
+    (429, body("Your account 2100 has exhausted its free trial quota for the model.", code="QuotaExceeded")),
+    (429, body("已达到 5 小时的使用上限。您的限额将在 2025-10-17 22:09:01 重置。", code="1308")),
+    (429, body("Daily call limit for this API reached. For more requests, contact us", code="1304")),
+    (403, body("token remain quota: 0.06, need quota: 0.1", code="pre_consume_token_quota_failed")),
+    (403, body("token quota is not enough, token remain quota: 0.06", type="new_api_error")),
+    (401, body("该令牌额度已用尽 token.RemainQuota = -2222", type="one_api_error")),
+    (403, {"errors": [{"code": "token_quota_reached", "message": "x"}], "status_code": 403}),
+    (403, {"errors": [{"code": "x", "message": "This instance has reached its monthly token quota."}]}),
+    (400, body("x", type="runtime_error", code="FailedOperation.FreeResourcePackExhausted")),
+    (429, body("资源包余量已用尽", type="runtime_error", code="FailedOperation.ResourcePackExhausted")),
+    (403, {"statusCode": 403, "message": "Token quota is exceeded. Try again in 02:13:45."}),
+    (403, {"status": 403, "title": "Forbidden", "detail": "Account: Cloud credits expired - Please contact us"}),
+    (403, [body("Enable it.", status="PERMISSION_DENIED", details=[{"@type": "x", "reason": "BILLING_DISABLED"}])]),
+    (429, body("You've reached your monthly chat messages quota. Wait for your allowance.", code="x")),
+    (429, body("You have exceeded your premium request allowance.", code="quota_exceeded")),
+    (429, {"detail": "Quota exceeded and account balance is $0.0, please pay with fiat"}),
+    (429, body("You have run out of balance", origin="router")),
+    (429, body("Your project has reached its monthly budget.", type="project_budget_exceeded")),
+    (429, {"detail": {"error": "inference prohibited, please enter a payment method"}}),
 ]  # fmt: skip
 NO_QUOTAS: list[tuple[int, Any]] = [
     (429, body("Rate limit exceeded: your usage limit of 60 requests is reached.", code="rate_limit_exceeded")),
     (429, body("You have reached your usage limit of the minute.", type="rate_limit_error")),
     (429, body("You exceeded your current quota.", code="Throttling.RateQuota")),
     (429, body("your usage limit is 60 requests per minute")),
+    (429, body("You have exceeded your token quota per minute.")),
+    (429, body("The limit is reached. Your account balance is $0.05.")),
+    (429, body("Slow down. Try again in 5s.", code="quota_exceeded")),
+    (
+        429,
+        body(
+            "Tokens per day limit exceeded - too many tokens.",
+            type="too_many_tokens_error",
+            param="quota",
+            code="token_quota_exceeded",
+        ),
+    ),
+    (
+        429,
+        [
+            body(
+                "Quota exceeded for quota metric 'Generate requests' and limit 'Generate requests per minute'.",
+                status="RESOURCE_EXHAUSTED",
+                details=[{"@type": "x", "reason": "RATE_LIMIT_EXCEEDED"}],
+            )
+        ],
+    ),
     (429, [body("You exceeded your current quota. Please retry in 3.5s.", code=429, status="RESOURCE_EXHAUSTED")]),
     (403, body("Your API key's usage limits page shows that this model is not enabled", type="forbidden")),
     (403, body("Your key has reached its usage limit for beta models", type="permission_error")),
@@ -200,19 +268,75 @@ NO_QUOTAS: list[tuple[int, Any]] = [
 ]
 
 
+TOO_LARGE: list[tuple[int, Any]] = [
+    (402, body("You requested up to 65536 tokens, but can only afford 5312. To increase, visit the site", code=402)),
+    (402, body("Prompt tokens limit exceeded: 230799 > 91442. To increase, visit the site", code=402)),
+    (429, body(f"Request too large for gpt-4o in organization x {TPM}", type="tokens", code="rate_limit_exceeded")),
+    (429, body("Request too large for model x: Limit 6,000, Used 0, Requested 10,000 tokens", type="tokens")),
+    (429, body("Provider returned error", code=429, metadata={"raw": f"Too large {TPM}"})),
+    (200, body(f"Request too large {TPM}", code="rate_limit_exceeded")),
+]
+NOT_TOO_LARGE: list[Any] = [
+    body("on tokens per day (TPD): Limit 100000, Used 99336, Requested 1212. Please try again in 7m53.856s"),
+    body("Requests per minute: limit 3, requested 4"),
+    body("Input tokens per minute: 31000 > 30000"),
+]
+
+
+@pytest.mark.parametrize(("status", "refusal"), TOO_LARGE)
+async def test_a_request_above_a_limit_of_the_account_is_refused_and_no_cooldown_starts(
+    testbed: Testbed, status: int, refusal: Any
+) -> None:
+    setup = await testbed.start(None, whole(refusal, status=status), text("b"))
+    assert history((await setup.answer())["router_metadata"]) == [("alpha", "error"), ("beta", "ok")]
+    response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
+    assert response.json()["error"]["message"] == refusal["error"]["message"]
+    assert len(setup.alpha.requests) == 2
+    assert setup.router.app.runtime.fleet.targets[0][1].ready
+
+
+@pytest.mark.parametrize("refusal", NOT_TOO_LARGE)
+async def test_a_limit_that_a_wait_restores_is_a_rate_limit(testbed: Testbed, refusal: Any) -> None:
+    setup = await testbed.start(None, whole(refusal, status=429))
+    assert (await setup.send(model="alpha")).status_code == 429
+    assert setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds > 0
+
+
 @pytest.mark.parametrize(("status", "refusal"), QUOTAS)
 async def test_an_exhausted_quota_is_no_rate_limit(testbed: Testbed, status: int, refusal: Any) -> None:
     setup = await testbed.start(None, whole(refusal, status=status), text("b"))
     assert history((await setup.answer())["router_metadata"]) == [("alpha", "error"), ("beta", "ok")]
     alpha = setup.router.app.runtime.fleet.targets[0][1]
-    assert 50 < alpha.cooldown.seconds <= 60
+    names_wait = any(wait in str(refusal) for wait in ("12:10:06", "02:13:45"))
+    assert 50 < alpha.cooldown.seconds <= (3_600 if names_wait else 60)
     alpha.cooldown = Cooldown()
     response = await setup.send(model="alpha")
     assert (response.status_code, response.json()["error"]["code"]) == (429, "insufficient_quota")
     assert "quota" in response.json()["error"]["message"]
     assert response.headers["x-should-retry"] == "false"
     response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "insufficient_quota")
     assert "the target's quota is exhausted" in response.json()["error"]["message"]
+    assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("other", "code"),
+    [
+        (Cooldown.quota_exhausted, "insufficient_quota"),
+        (lambda cooldown: cooldown.rate_limited(9), "rate_limit_exceeded"),
+    ],
+)
+async def test_the_code_says_quota_only_if_the_quota_of_every_target_is_exhausted(
+    testbed: Testbed, other: Any, code: str
+) -> None:
+    setup = await testbed.start(None, None, None)
+    (_, alpha), (_, beta) = setup.router.app.runtime.fleet.targets
+    alpha.cooldown.quota_exhausted()
+    other(beta.cooldown)
+    response = await setup.send()
+    assert (response.status_code, response.json()["error"]["code"]) == (429, code)
 
 
 @pytest.mark.parametrize(("status", "refusal"), NO_QUOTAS)
@@ -248,6 +372,13 @@ async def test_a_rate_limit_in_an_answer_with_status_200_starts_a_cooldown(
         {"message": "Bad input", "errors": [{"message": "other"}]},
         {"error_code": 1, "error_msg": "Bad input"},
         {"status": "error", "error_message": "Bad input"},
+        {"Message": "Bad input", "__type": "ValidationException"},
+        {"error": {"error": {"message": "Bad input"}}},
+        {"fault": {"faultstring": "Bad input", "detail": {"errorcode": "x"}}},
+        {"reason": "bad", "description": "Bad input"},
+        {"error": "invalid_request", "error_description": "Bad input"},
+        {"error": "Bad", "message": "Bad input"},
+        b"Bad input\n",
     ],
 )
 async def test_the_client_gets_the_message_of_an_error_in_any_form(testbed: Testbed, refusal: Any) -> None:
@@ -269,6 +400,22 @@ async def test_the_client_gets_the_message_of_an_error_in_any_form(testbed: Test
         ("Please try again in 5 months", None),
         ("Please try again in " + "9" * 400 + "s", 86_400),
         ("Please try again later, 20s", None),
+        ("Please try again later in 20 seconds", 20),
+        ("Your rate limit resets in ~12s.", 12),
+        ("Your rate limit is reset in ~5s", 5),
+        ("Limit resets in: 12 s", 12),
+        ("Current limit: 3, reset after 30 seconds", 30),
+        ("Please retry your request after 5s", 5),
+        ("Cooling down, available in 20s", 20),
+        ("Try again in 2 minutes and 30 seconds.", 150),
+        ("Try again in 02:13:45.", 8_025),
+        ("Try again in 1.00:00:05", 86_400),
+        ("请在 20 秒后重试", 20),
+        ("请在 1 分钟 5 秒之后重试", 65),
+        ("Slow down. Retry-After: 20", 20),
+        ('Slow down: {"retry_after": 1.5}', 1.5),
+        ("It resets at 12:00:00", None),
+        ("Retry after 2026", None),
     ],
 )
 async def test_the_wait_is_read_from_the_words_of_an_error(
@@ -279,6 +426,33 @@ async def test_the_wait_is_read_from_the_words_of_an_error(
     cooldown = setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds
     longest = 2 if seconds is None else seconds
     assert longest - 2 < cooldown <= longest
+
+
+@pytest.mark.parametrize(
+    ("refusal", "seconds"),
+    [
+        (body("x", retry_after=20), 20),
+        (body("x", retry_after="20"), 20),
+        ({"error": "x", "retry_after": 2.5}, 2.5),
+        (body("x", resets_in_seconds=3_600), 3_600),
+        (body("x", metadata={"retry_after_seconds": 20}), 20),
+        (body("x", details=[{"@type": "x.ErrorInfo", "metadata": {"quotaResetDelay": "1h2m3.5s"}}]), 3_723.5),
+        (body("x", details=[{"retryDelay": "x"}, {"@type": "x.RetryInfo", "retryDelay": "750ms"}]), 0.75),
+        (body("x", details=[{"@type": "x.RetryInfo", "retryDelay": {"seconds": 20}}]), 20),
+        (body("Try again in 5s", retry_after=20), 20),
+        (body("Try again in 5s", retry_after=True), 5),
+        (body("Try again in 5s", retry_after=-1), 5),
+        (body("Try again in 5s", retry_after=1_795_880_000), 5),
+        (body("Try again in 5s", retry_after="soon", metadata=[], details={}), 5),
+    ],
+)
+def test_the_wait_is_read_from_the_fields_of_an_error(refusal: Any, seconds: float) -> None:
+    assert read(refusal).retry_after == seconds
+
+
+@pytest.mark.parametrize("number", ["1e400", "NaN", "9" * 400])
+def test_a_field_with_an_absurd_number_is_no_wait(number: str) -> None:
+    assert read_error('{"error": {"message": "x", "retry_after": ' + number + "}}").retry_after is None
 
 
 async def test_a_client_sets_no_wait_with_its_own_words(testbed: Testbed) -> None:
@@ -348,6 +522,17 @@ async def test_words_that_the_client_sent_itself_are_no_quota_in_an_answer_with_
         ({"ratelimitbysize-reset": "42", "ratelimitbysize-remaining": "0"}, 42),
         ({"x-rate-limit-reset": "42"}, 42),
         ({"x-ratelimit-reset-tokens": "9", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-week": "5d"}, 9),
+        ({"x-retry-after": "20"}, 20),
+        ({"retry-after-seconds": "20"}, 20),
+        ({"x-ms-retry-after-ms": "20000"}, 20),
+        ({"msh-cooldown-seconds": "1200"}, 1_200),
+        ({"retry-after": "soon", "x-retry-after": "20"}, 20),
+        ({"x-ratelimit-reset-requests": "1m 20s"}, 80),
+        ({"anthropic-ratelimit-unified-5h-reset": "300", "anthropic-ratelimit-unified-7d-reset": "9000"}, 300),
+        ({"anthropic-ratelimit-unified-5h-reset": "300", "anthropic-ratelimit-unified-5h-status": "allowed",
+          "anthropic-ratelimit-unified-7d-reset": "9000", "anthropic-ratelimit-unified-7d-status": "rejected"}, 9_000),
+        ({"x-ratelimit-reset-requests": "0s", "x-ratelimit-reset-tokens": "9s"}, 9),
+        ({"x-ratelimit-reset": "2999-01-01 00:00:00"}, None),
         ({"ratelimit": '"default";r=0;t=30'}, 30),
         ({"ratelimit": '"minute";r=5;t=30, "day";r=0;t=300'}, 300),
         ({"ratelimit": "limit=100, remaining=0, reset=30"}, 30),
@@ -365,6 +550,9 @@ def test_times_are_waits_too() -> None:
     for headers in (
         {"retry-after": email.utils.formatdate(soon, usegmt=True)},
         {"anthropic-ratelimit-requests-reset": iso},
+        {"x-ratelimit-reset": email.utils.formatdate(soon, usegmt=True)},
+        {"x-ratelimit-reset": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(soon))},
+        {"x-ratelimit-reset": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(soon))},
         {"x-ratelimit-reset": str(int(soon))},
         {"x-ratelimit-reset": str(int(soon * 1000))},
     ):
@@ -421,6 +609,23 @@ def test_cooldowns_double_until_a_success() -> None:
         clock.now += cooldown.seconds
     cooldown.quota_exhausted()
     assert cooldown.seconds == 3_600
+
+
+@pytest.mark.parametrize("refusal", [b"<html>Bad input</html>", b"\xff\x00Bad input", b" "])
+async def test_the_client_gets_no_html_and_no_unreadable_text(testbed: Testbed, refusal: bytes) -> None:
+    setup = await testbed.start(None, whole(refusal, status=400))
+    response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["message"]) == (400, "`alpha` answered 400.")
+
+
+def test_a_plain_text_names_a_quota_and_a_wait() -> None:
+    assert read_error("Your credits are exhausted").mentions_quota
+    assert read_error("Too many requests, try again in 20s").retry_after == 20
+
+
+def test_an_error_that_is_a_text_and_a_message_shows_both() -> None:
+    assert read({"error": "The prompt is too long", "message": "Bad input"}).fields["message"].count(":") == 1
+    assert read({"error": "too_long", "message": "Bad input"}).fields == {"code": "too_long", "message": "Bad input"}
 
 
 @pytest.mark.parametrize("answer", ["not json", "", "[]", "[[]]", '"text"', "7", '{"error": null}', '{"error": []}'])

@@ -33,19 +33,22 @@ class Refusal(Struct, frozen=True):
 
     The attribute `fields` contains the fields of the error that are neither lists nor objects. If the error has a
     message, the attribute `fields` contains the message as text. The attribute `fields` is empty if the text of the
-    error is not JSON. The attribute `status` is the HTTP status that the error names, or None. The attribute
-    `retry_after` is the waiting time in seconds that the error names, or None.
+    error is neither JSON nor plain text. The attribute `status` is the HTTP status that the error names, or None. The
+    attribute `retry_after` is the waiting time in seconds that the error names, or None.
     """
 
     fields: dict[str, Any]
     status: int | None = None
     is_malformed: bool = False
     """Whether a code or a type in the error says that every upstream would reject the request body."""
+    is_too_large: bool = False
+    """Whether the error's message says that the request has more tokens than a limit above 0 of the router's
+    account."""
     names_quota: bool = False
     """Whether a code or a type in the error says that a quota or spend limit is exhausted."""
     mentions_quota: bool = False
-    """Whether the error's message mentions an exhausted quota or spend limit, and the code and the type of the error
-    name no other reason. Messages about rate limits may mention a quota too."""
+    """Whether the error's message, code or type mentions an exhausted quota or spend limit, and the code and the type
+    of the error name no other reason. Errors about rate limits may mention a quota too."""
     retry_after: float | None = None
     headers: Mapping[str, str] = {}
     """The headers of the provider's own response, if the error contains these headers. The names are in lower case."""

@@ -177,9 +177,7 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
     obstacles = {verdict.obstacle for verdict in keyed}
     reasons = "; ".join(f"{verdict.callee.name}: {verdict.reason}" for verdict in allowed)
     if obstacles & {"busy", "cooldown"}:
-        waits = [verdict.callee.upstream.cooldown.seconds for verdict in allowed if verdict.obstacle == "cooldown"]
-        message = f"No model has capacity for this request ({reasons}). Retry later."
-        return ApiError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
+        return _no_capacity(keyed, reasons)
     if obstacles & {"cost", "unpriced"}:
         return limits.spending.refusal(reasons)
     if allowed and not keyed:
@@ -193,6 +191,23 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
     models = f"every model that supports {', '.join(sorted(request.needs))}" if "need" in obstacles else "every model"
     message = f"The request is too long for {models} ({reasons}). Shorten the request or lower `max_tokens`."
     return bad_request(message, "messages", "context_length_exceeded")
+
+
+def _no_capacity(keyed: Sequence[Verdict], reasons: str) -> ApiError:
+    """Returns the error for targets of which at least one is busy or in a cooldown.
+
+    The code says `insufficient_quota` if exhausted quotas are the reason for every target that could serve the request.
+    """
+    blocked = [verdict for verdict in keyed if verdict.obstacle in ("busy", "cooldown")]
+    cooldowns = [verdict.callee.upstream.cooldown for verdict in blocked if verdict.obstacle == "cooldown"]
+    wait = min((cooldown.seconds for cooldown in cooldowns), default=1.0)
+    if len(cooldowns) == len(blocked) and all(cooldown.is_quota for cooldown in cooldowns):
+        message = (
+            f"The quota of every model for this request is exhausted ({reasons}). Raise the quota at the provider."
+        )
+        return ApiError(429, message, code="insufficient_quota", retry_after=wait, retryable=False)
+    message = f"No model has capacity for this request ({reasons}). Retry later."
+    return ApiError(429, message, code="rate_limit_exceeded", retry_after=wait)
 
 
 def _unmet(request: Request, keyed: Sequence[Verdict], reasons: str) -> ApiError:

@@ -43,8 +43,8 @@ class Probe:
     target is `bad` if no complete HTTP response arrives or the response has status 401 or 403, and `ok` after any other
     response. The probe of the router model requests a decision of the policy about a short request. The state of the
     router model is `bad` if the policy cannot decide about this request. A failed call also makes the state of an
-    upstream `bad`, and a missing API key makes the state of a target `bad`. If the policy calls the router model, each
-    probe of the router model ends with a call of the function `learn`.
+    upstream `bad`, unless the upstream rejected the request. A missing API key makes the state of a target `bad`. If
+    the policy calls the router model, each probe of the router model ends with a call of the function `learn`.
     """
 
     def __init__(

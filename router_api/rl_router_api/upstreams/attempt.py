@@ -130,7 +130,8 @@ class Attempt:
                 self.upstream.cooldown.quota_exhausted(failure.retry_after)
             elif failure.status == 429:
                 self.upstream.cooldown.rate_limited(failure.retry_after)
-            self.upstream.failed(self._call, failure.message, counts=failure.counts_for_breaker)
+            reason = None if failure.refused_request else failure.message
+            self.upstream.failed(self._call, reason, counts=failure.counts_for_breaker)
             log(logging.INFO, failure.message, call_id=self.entry.call_id, upstream_text=failure.log_text)
         return failure
 

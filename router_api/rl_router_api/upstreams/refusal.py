@@ -12,8 +12,11 @@ _RETRIABLE = (408, 409, 425, 429)
 """The HTTP statuses below 500 after which a retry at the same upstream may succeed."""
 _MAX_ERROR = 64 * 1024
 """The maximum number of bytes in the body of an error response. The router ignores a larger body."""
-_QUOTA_STATUSES = (400, 403, 412, 429)
+_QUOTA_STATUSES = (400, 401, 403, 412, 429)
 """The HTTP statuses of responses whose error message may report an exhausted quota."""
+_SIZE_STATUSES = (402, 429, None)
+"""The HTTP statuses of responses whose error may be about the size of one request. Such an error counts as an error
+with the status 413."""
 
 
 async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> CallFailedError:
@@ -43,9 +46,13 @@ def _failure(
     error = dict(refusal.fields)
     if error.get("message"):
         error["message"] = upstream.redact(error["message"])
-    wait = next((wait for wait in (hint, retry_after(refusal.headers), refusal.retry_after) if wait is not None), None)
-    is_quota = _is_quota(refusal, status, wait)
     message = f"`{upstream.name}` answered {status or 'with an error'}"
+    is_too_large = refusal.is_too_large and status in _SIZE_STATUSES
+    if is_too_large:
+        # The code of a rate limit would make the client repeat the request.
+        status, error = 413, {"message": error.get("message"), "code": "request_too_large"}
+    wait = next((wait for wait in (hint, retry_after(refusal.headers), refusal.retry_after) if wait is not None), None)
+    is_quota = not is_too_large and _is_quota(refusal, status, wait)
     if is_quota:
         message = f"{message}: a quota or spend limit of the account at this upstream is exhausted"
     return CallFailedError(

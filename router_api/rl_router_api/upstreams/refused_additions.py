@@ -23,8 +23,9 @@ _NAMES: Mapping[str, re.Pattern[str]] = {
     "temperature": re.compile(r"temperature|top_p", re.I),
     "stream_options": re.compile(r"stream_options|include_usage", re.I),
     FOREIGN_HISTORY: re.compile(
-        r"tool_?\s?calls?(\[\d+\]|\.\d+)?[._ ]ids?\b|tool_use\.id|reasoning_(content|details)|thinking_blocks|"
-        r"extra_content|thought_?\s?signature|[.`'\"](signature|thinking|reasoning)\b",
+        r"tool_?\s?calls?(\[\d+\]|\.\d+)?[._ ]ids?\b|tool_use\.id|reasoning_(content|details|text|opaque|items)|"
+        r"thinking_blocks|extra_content|provider_specific_fields|thought_?\s?signature|executed_tools|tool_plan|"
+        r"[.`'\"](signature|thinking|reasoning|annotations|citations|audio|images|refusal|logprobs)\b",
         re.I,
     ),
 }

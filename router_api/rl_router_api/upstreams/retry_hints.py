@@ -9,8 +9,15 @@ import re
 import time
 from collections.abc import Mapping
 
+_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms", "x-retry-after-ms")
+"""The names of the headers that contain a waiting time in milliseconds."""
+_WAITS = ("retry-after", "x-retry-after", "retry-after-seconds", "x-ratelimit-retry-after", "msh-cooldown-seconds")
+"""The names of the headers that contain a waiting time in seconds, or a time."""
 _MAX_WAIT = 86_400.0
 """The maximum waiting time in seconds. The maximum replaces a longer waiting time that an upstream names."""
+_MAX_UNZONED = 3_600.0
+"""The maximum waiting time in seconds until a date without a time zone. Such a date counts as UTC, and a longer waiting
+time may mean that the date has another time zone."""
 _POLICY = re.compile(r"\b(?:r|remaining)=(\d+)\s*[;,]\s*(?:t|reset)=(\d+)")
 """The pattern of a rate limit in the header `RateLimit`, as in `"default";r=0;t=30` and `remaining=0, reset=30`. The
 first number says how many requests or tokens the rate limit still allows, and the second number is the seconds until
@@ -28,33 +35,37 @@ duration in seconds. A time above `_EPOCH * 1000` is in milliseconds since 1970,
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds until the upstream may be called again, or None if the headers do not say when."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return bounded(milliseconds / 1000)
-    named = headers.get("retry-after")
-    if named is not None and (seconds := _wait(named)) is not None:
-        return bounded(seconds)
-    waits = _resets(headers)
-    return bounded(max(waits)) if waits else None
+    for name in _MILLISECONDS:
+        if (milliseconds := _number(headers.get(name))) is not None:
+            return bounded(milliseconds / 1000)
+    for name in _WAITS:
+        if name in headers and (seconds := _wait(headers[name])) is not None:
+            return bounded(seconds)
+    wait = _reset(headers)
+    return None if wait is None else bounded(wait)
 
 
-def _resets(headers: Mapping[str, str]) -> list[float]:
-    """Returns the seconds until each used-up rate limit is reset.
+def _reset(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds until every used-up rate limit is reset, or None if the headers do not say when.
 
     Providers name their limits differently, so all headers with `ratelimit` and `reset` in the name are read, such as
     `x-ratelimit-reset-tokens-day`. The header with `remaining` in place of `reset` says how many requests or tokens the
-    limit still allows. Limits without a valid number in this header count as used up if no other limit is used up.
+    limit still allows. The header with `status` in place of `reset` says whether the limit rejected the request. If
+    none of the limits is known to be used up, the result is the shortest wait until one of the other limits is reset.
     """
     used_up = [float(seconds) for left, seconds in _POLICY.findall(headers.get("ratelimit", "")) if float(left) == 0]
     unknown = []
     for name, value in headers.items():
         if "reset" in name and "ratelimit" in name.replace("-", "") and (wait := _wait(value)) is not None:
             left = _number(headers.get(name.replace("reset", "remaining")))
-            if left is None:
-                unknown.append(wait)
-            elif left <= 0:
+            status = headers.get(name.replace("reset", "status"), "").strip().lower()
+            if status == "rejected" or (left is not None and left <= 0):
                 used_up.append(wait)
-    return used_up or unknown
+            elif left is None and not status.startswith("allowed"):
+                unknown.append(wait)
+    if used_up:
+        return max(used_up)
+    return min([wait for wait in unknown if wait > 0] or unknown, default=None)
 
 
 def _wait(text: str) -> float | None:
@@ -68,7 +79,7 @@ def _wait(text: str) -> float | None:
         if number > _EPOCH:
             return (number / 1000 if number > _EPOCH * 1000 else number) - time.time()
         return number
-    if (match := _DURATION.fullmatch(text.partition(",")[0].strip())) and any(match.groups()):
+    if (match := _DURATION.fullmatch(text.partition(",")[0].replace(" ", ""))) and any(match.groups()):
         return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS, strict=True) if part)
     try:
         return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
@@ -78,10 +89,13 @@ def _wait(text: str) -> float | None:
 
 def _until_iso(text: str) -> float | None:
     try:
-        moment = datetime.datetime.fromisoformat(text.strip())
+        moment = datetime.datetime.fromisoformat(re.sub(r" ?(UTC|GMT)$", "+00:00", text.strip()))
     except ValueError:
         return None
-    return moment.timestamp() - time.time() if moment.tzinfo else None
+    if moment.tzinfo:
+        return moment.timestamp() - time.time()
+    wait = moment.replace(tzinfo=datetime.UTC).timestamp() - time.time()
+    return wait if 0 <= wait <= _MAX_UNZONED else None
 
 
 def _number(text: str | None) -> float | None:

@@ -36,7 +36,7 @@ class Upstream:
     The attribute `latency` is the moving average, in seconds, of the latencies of complete answers (None before the
     first complete answer). The attribute `last_error` is the error of the last call or health probe that succeeded or
     failed (None if it succeeded or `known` is False). The attribute `known` says whether any call or health probe has
-    succeeded or failed.
+    succeeded or failed. Calls whose request the upstream rejected do not change these two attributes.
     """
 
     def __init__(
@@ -142,10 +142,15 @@ class Upstream:
         average = self.latency
         self.latency = seconds if average is None else average + _LATENCY_WEIGHT * (seconds - average)
 
-    def failed(self, call: int, error: str, *, counts: bool) -> None:
-        """Records a failed call. The parameter `counts` says whether the circuit breaker counts the call as a
-        failure or as a success."""
-        self.known, self.last_error = True, error
+    def failed(self, call: int, error: str | None, *, counts: bool) -> None:
+        """Records a failed call.
+
+        The parameter `error` is None if the upstream rejected the request, which does not change the upstream's health.
+        The parameter `counts` says whether the circuit breaker counts the call as a failure or as a
+        success.
+        """
+        if error is not None:
+            self.known, self.last_error = True, error
         if counts:
             self.breaker.failed(call)
         else:

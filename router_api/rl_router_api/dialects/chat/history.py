@@ -24,11 +24,16 @@ from .affinity import change_ids
 _PLAIN_IDS = ToolCallIds(length=9, characters="letters_digits")
 """The form of tool call ids that every known provider accepts. Of all known providers, Mistral has the strictest rule
 for tool call ids."""
-_THINKING = (
-    "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "extra_content", "thinking",
-    "redacted_thinking",
+_FOREIGN = (
+    "reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "reasoning_opaque", "thinking_blocks",
+    "thinking", "redacted_thinking", "codex_reasoning_items", "extra_content", "provider_specific_fields",
+    "thought_signature", "signature", "annotations", "citations", "audio", "images", "refusal", "executed_tools",
+    "tool_plan", "logprobs",
 )  # fmt: skip
-"""The names of the fields and the types of the content parts in which providers put thinking and signatures."""
+"""The names of the fields and the types of the content parts in which providers put thinking, signatures and other
+parts of their answers that many providers reject in requests."""
+_FUNCTION = ("name", "arguments")
+"""The fields of a tool call's function that are never removed."""
 _NO_HISTORY = History()
 
 
@@ -36,14 +41,14 @@ def history_for(target: Target, without: Collection[str]) -> History | None:
     """Returns the description of the answers of other models that a target accepts.
 
     Returns None if `targets.history` is not configured and `without` does not contain `FOREIGN_HISTORY`. If `without`
-    contains `FOREIGN_HISTORY`, the description also forbids thinking. If the configuration has no rule for tool call
-    ids, the description then requires tool call ids that every known provider accepts.
+    contains `FOREIGN_HISTORY`, the description also forbids the fields and parts in `_FOREIGN`. If the configuration
+    has no rule for tool call ids, the description then requires tool call ids that every known provider accepts.
     """
     if FOREIGN_HISTORY not in without:
         return target.history
     configured = target.history or _NO_HISTORY
     ids = _PLAIN_IDS if configured.tool_call_ids == _NO_HISTORY.tool_call_ids else configured.tool_call_ids
-    drop = tuple(dict.fromkeys((*configured.drop, *_THINKING)))
+    drop = tuple(dict.fromkeys((*configured.drop, *_FOREIGN)))
     return configured.model_copy(update={"tool_call_ids": ids, "drop": drop})
 
 
@@ -134,10 +139,21 @@ def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> l
     dropped = _drop_fields(message, names, is_own=is_own)
     if begins(message.get("tool_calls", Raw())) == b"[":
         calls = [fields_of(call) for call in list_of(message["tool_calls"])]
-        dropped += [name for call in calls for name in _drop_fields(call, names, is_own=is_own)]
+        dropped += [name for call in calls for name in _drop_from_call(call, names, is_own=is_own)]
         message["tool_calls"] = encoded(calls)
     if not is_own and begins(message.get("content", Raw())) == b"[":
         dropped += _drop_parts(message, names)
+    return dropped
+
+
+def _drop_from_call(call: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
+    """Removes the named fields from a tool call and its function, and returns the removed names."""
+    dropped = _drop_fields(call, names, is_own=is_own)
+    if begins(call.get("function", Raw())) == b"{":
+        function = fields_of(call["function"])
+        if removed := _drop_fields(function, [name for name in names if name not in _FUNCTION], is_own=is_own):
+            call["function"] = encoded(function)
+            dropped += removed
     return dropped
 
 

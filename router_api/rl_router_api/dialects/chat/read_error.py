@@ -8,24 +8,35 @@ from typing import Any
 
 from ...conversation import lenient
 from ..upstream_dialect import Refusal
+from .error_waits import named_wait
+from .error_words import is_too_large, mentions_quota
 
-_MALFORMED = re.compile(
-    r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*|missing(_required)?(_(parameter|field|argument))?|"
-    r"required_?field_?missing|parameter_?missing|(invalid|wrong|incorrect)_?type|type_error|"
+_NOT_JSON = re.compile(r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*", re.I)
+"""The pattern of the error codes and error types that report a request body that is not JSON."""
+_FIELD_FAULT = re.compile(
+    r"missing(_required)?(_(parameter|field|argument))?|required_?field_?missing|parameter_?missing|"
+    r"(invalid|wrong|incorrect)_?type|type_error|"
     r"(string|int|float|bool|list|dict|number|model|model_attributes|dataclass)_type|(int|float|bool)_parsing",
     re.I,
 )
-"""The pattern of the error codes and error types that report a request body that every upstream rejects. Every upstream
-rejects a request body that is not JSON, lacks a required field, or has a field of the wrong JSON type."""
+"""The pattern of the error codes and error types that report a missing field or a field with a wrong JSON type."""
+_REQUIRED = (["messages"], ["messages", "role"])
+"""The paths, without indexes, of the fields that every upstream requires with the same JSON type. Upstreams differ in
+which other fields they require, and in the types and the nulls that they accept."""
+_QUOTED = re.compile(r"['\"`]([\w.\[\]]+)['\"`]")
 _QUOTA = re.compile(
-    r"insufficient_?([a-z]+_)?(quota|balance|credits?|funds)(_?error)?|quota_?(exceeded|exhausted)_?error|"
+    r"(insufficient|not_?enough)_?([a-z]+_)?(quota|balance|credits?|funds)(_?error)?|quota_?(exceeded|exhausted)_?error|"
+    r"token_quota_reached|pre_consume_token_quota_failed|([a-z_]+\.)?(free_?)?resource_?pack_?exhausted|"
     r"exceeded_(current_)?quota\w*|allocation_?quota\.free_?tier_?only|billing\w*|(pre|post)paid_?bill_?overdue|"
-    r"(enforced_)?(spend|spending|usage|credit|budget)_?limit\w*|(set_?limit|budget)_?exceeded|blocked_api_access|"
+    r"(enforced_)?(spend|spending|usage|credit|budget)_?limit\w*|(set_?limit|([a-z]+_)?budget)_?exceeded|blocked_api_access|"
     r"credits?_?(exhausted|depleted|required)|payment_?required|"
     r"(balance|account)_?(exhausted|overdue|arrearage|suspended)\w*|arrearage",
     re.I,
 )
 """The pattern of the error codes and error types that report an exhausted quota or spend limit."""
+_MAYBE_QUOTA = re.compile(r"(account_?|free_?|user_?)?quota_?(exceeded|exhausted)", re.I)
+"""The pattern of the error codes and error types that report an exhausted quota, or a rate limit if the error names a
+waiting time."""
 _RATE = re.compile(r".*rate_?limit(ed|_?(error|exceeded|reached)).*|throttl.*", re.I)
 """The pattern of the error codes and error types that report a rate limit. The bare name `rate_limit` is not among
 them, because such an error may also report an exhausted quota."""
@@ -36,28 +47,11 @@ _OTHER = re.compile(
     re.I,
 )
 """The pattern of the error codes and error types that name a reason that is neither a quota nor a rate limit."""
-_LIMIT = r"(?:spend(?:ing)?|usage|billing|budget|credit) (?:hard )?(?:limit|cap)s?"
-_QUOTA_WORDS = re.compile(
-    r"balance (?:is )?(?:too low|insufficient|exhausted|empty)|"
-    r"insufficient (?:account )?(?:balance|credits?|funds|quota)|exceeded your current (?:token )?quota|"
-    r"(?:does not|doesn't) have (?:any|enough) credits|not enough credits|requires (?:more|at least [\d.]+) credits|"
-    r"(?:quota|credits?|free tier[\w ]{0,20}) (?:has been |have been |is |are )?(?:exhausted|depleted|used up)|"
-    r"used up (?:all |your |the )[\w ]{0,30}(?:allocation|quota|credits)|(?:run|ran) out of credits|"
-    r"out of (?:call volume|bandwidth) quota|limited to [\d,]+ [\w ]{1,20}(?:/|per) ?month|"
-    r"budget has been exceeded! current cost|key limit exceeded \((?:total|daily|weekly|monthly) limit\)|"
-    r"余额不足|额度不足|欠费|account is (?:in arrears|overdue|suspended)|payment required|"
-    rf"(?:reach|exceed|hit)(?:ed|ing|s)?(?: [\w'-]+){{0,5}} ({_LIMIT})|"
-    rf"({_LIMIT}) (?:has |have )?(?:been |is |are |was )?(?:reached|exceeded|hit)",
-    re.I,
-)
-"""The pattern of the words in messages that report an exhausted quota. If the provider's own words surround the name of
-a limit, the name is a group, because a client may write this name alone."""
-_SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
-_DURATION = r"\d+(?:\.\d+)? ?(?:ms|milliseconds?|d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
-_WAIT_WORDS = re.compile(rf"(?:again|retry|wait)(?: in| after| for| at least)? (?:{_DURATION} ?)+", re.I)
-"""The pattern of the waiting time in messages, as in `try again in 1m20s` and `retry after 22 seconds`."""
-_DURATION_PARTS = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|[dhms])", re.I)
-_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "milli": 0.001}
+_MESSAGES = (
+    "message", "faultstring", "detail", "msg", "error_message", "error_msg", "errorMessage", "Message",
+    "error_description", "description",
+)  # fmt: skip
+"""The names of the fields in which upstreams put the message of an error."""
 _MAX_CODE = 100
 """The maximum number of characters of a code that are read."""
 _MINIMAX_RATE_LIMITS = (1002, 1039, 1041, 2045)
@@ -73,7 +67,7 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
     try:
         body = lenient.parse(text.encode())
     except (ValueError, RecursionError):
-        return Refusal({})
+        body = _plain_text(text)
     error = _error_in(body)
     metadata = _object(error.get("metadata"))
     inner = _provider_error(metadata.get("raw"))
@@ -83,38 +77,23 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
         fields["message"] = message
     words = f"{message}\n{_message_of(inner)}"
     is_rate, is_other = (any(map(reason.fullmatch, codes)) for reason in (_RATE, _OTHER))
-    delay = _retry_delay(error.get("details"), inner.get("details"))
     return Refusal(
         fields,
         status=_status_of(error) or (429 if is_rate else None),
-        is_malformed=_is_malformed(_codes_of(error), body),
+        is_malformed=_is_malformed(error, body),
+        is_too_large=is_too_large(words),
         names_quota=any(map(_QUOTA.fullmatch, codes)),
-        mentions_quota=not (is_rate or is_other) and _own_words(_QUOTA_WORDS, words, request) is not None,
-        retry_after=_delay_in(words, request) if delay is None else delay,
+        mentions_quota=not (is_rate or is_other)
+        and (any(map(_MAYBE_QUOTA.fullmatch, codes)) or mentions_quota(words, request)),
+        retry_after=named_wait((error, inner, metadata, _object(body)), words, request),
         headers={name.lower(): str(value) for name, value in _object(metadata.get("headers")).items()},
     )
 
 
-def _own_words(pattern: re.Pattern[str], message: str, request: bytes) -> str | None:
-    """Returns the first words in a message that match the pattern, or None if the request body contains these words.
-
-    If the match has a group, the result is None if the request body contains the words of the group.
-    """
-    match = pattern.search(message)
-    return match[0] if match and not _contains(request, match[match.lastindex or 0]) else None
-
-
-def _contains(request: bytes, words: str) -> bool:
-    """Returns whether a request body contains the words.
-
-    Upper and lower case, JSON escapes, and characters other than letters and digits make no difference.
-    """
-    try:
-        text = json.dumps(lenient.parse(request), ensure_ascii=False) if request else ""
-    except (ValueError, RecursionError):
-        text = request.decode(errors="replace")
-    pattern = r"[\W_]+".join(re.findall(r"[^\W_]+", words.lower()))
-    return re.search(pattern, text.lower()) is not None
+def _plain_text(text: str) -> str | None:
+    """Returns the text of an error that is not JSON, or None if the text is empty, HTML, XML or not readable."""
+    text = text.strip()
+    return text if text and not text.startswith("<") and "\N{REPLACEMENT CHARACTER}" not in text else None
 
 
 def _error_in(body: Any) -> dict[str, Any]:
@@ -130,14 +109,25 @@ def _error_in(body: Any) -> dict[str, Any]:
         # MiniMax reports errors beside an empty completion.
         kind = {"type": "rate_limit_exceeded"} if code in _MINIMAX_RATE_LIMITS else {}
         return {"code": code, "message": base.get("status_msg"), **kind}
-    error = _first(body.get("error"))
+    error = _first(body.get("error") or body.get("fault"))
     if not error and not _message_of(body) and isinstance(body.get("errors"), list):
         # Cloudflare reports a list of errors.
         error = _first(body["errors"])
     if not error or isinstance(error, bool):
         return body
+    if isinstance(error, dict):
+        inner = error.get("error")
+        return inner if isinstance(inner, dict) and not _message_of(error) else error
+    return _described(str(error), body)
+
+
+def _described(error: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of an error whose field `error` is a text. The text may be a code beside a message."""
     codes = {name: body[name] for name in ("code", "type") if isinstance(body.get(name), (str, int))}
-    return error if isinstance(error, dict) else {"message": error, **codes}
+    message = _message_of(body)
+    if message and re.fullmatch(r"[\w.-]+", error):
+        return {"code": error, **codes, "message": message}
+    return {**codes, "message": f"{error}: {message}" if message else error}
 
 
 def _first(value: Any) -> Any:
@@ -159,13 +149,15 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _codes_of(error: dict[str, Any]) -> list[str]:
-    values = [error.get(name) for name in ("code", "type", "status", "reason")]
+    """Returns the codes and types of an error, and the reasons in Google's `ErrorInfo` objects."""
+    values = [error.get(name) for name in ("code", "type", "status", "reason", "__type")]
+    if isinstance(details := error.get("details"), list):
+        values += [_object(detail).get("reason") for detail in details]
     return [value[:_MAX_CODE] for value in values if isinstance(value, str)]
 
 
 def _message_of(error: dict[str, Any]) -> str:
-    names = ("message", "detail", "msg", "error_message", "error_msg")
-    message = next((error[name] for name in names if error.get(name)), "")
+    message = next((error[name] for name in _MESSAGES if error.get(name)), "")
     return lenient.well_formed(message if isinstance(message, str) else json.dumps(message))
 
 
@@ -178,41 +170,25 @@ def _status_of(error: dict[str, Any]) -> int | None:
     return None
 
 
-def _is_malformed(codes: list[str], body: Any) -> bool:
+def _is_malformed(error: dict[str, Any], body: Any) -> bool:
     """Returns whether an upstream's error reports a request body that every upstream rejects.
 
-    If the response body has a list `detail` with entries, as in FastAPI's errors, the result depends on the entries.
-    Otherwise, the result depends on the parameter `codes`.
+    Every upstream rejects a body that is not JSON, and a body in which a field of `_REQUIRED` is missing or has a wrong
+    type. If the response body has a list `detail` with entries, as in FastAPI's errors, the result depends on the
+    entries. Otherwise, the result depends on the codes and the parameter of the error. If the error names no parameter,
+    the first quoted name in the message counts as the parameter.
     """
     details = body.get("detail") if isinstance(body, dict) else None
     if isinstance(details, list) and details:
-        return all(isinstance(detail, dict) and _is_malformed_detail(detail) for detail in details)
-    return any(map(_MALFORMED.fullmatch, codes))
+        faults = [(str(_object(detail).get("type")), _object(detail).get("loc")) for detail in details]
+        return all(_blames([kind], location) for kind, location in faults)
+    quoted = _QUOTED.search(_message_of(error))
+    return _blames(_codes_of(error), error.get("param") or (quoted and quoted[1]))
 
 
-def _is_malformed_detail(detail: dict[str, Any]) -> bool:
-    # Servers accept different forms of the field `content`, so another upstream may accept the body.
-    location = detail.get("loc")
-    is_content = isinstance(location, list) and "content" in location
-    return bool(_MALFORMED.fullmatch(str(detail.get("type")))) and not is_content
-
-
-def _retry_delay(*lists: Any) -> float | None:
-    """Returns the retry delay, in seconds, from Google's `RetryInfo` object in the details of an error.
-
-    Returns None if the details contain no retry delay.
-    """
-    for details in lists:
-        for detail in details if isinstance(details, list) else ():
-            if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
-                match = _SECONDS.fullmatch(str(detail.get("retryDelay")))
-                return float(match[1]) if match else None
-    return None
-
-
-def _delay_in(message: str, request: bytes) -> float | None:
-    """Returns the waiting time, in seconds, that the words of a message name, or None."""
-    duration = _own_words(_WAIT_WORDS, message, request)
-    if duration is None:
-        return None
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PARTS.findall(duration.lower()))
+def _blames(codes: list[str], place: Any) -> bool:
+    """Returns whether the codes blame the JSON syntax, or blame a field of `_REQUIRED` whose path is `place`."""
+    if any(map(_NOT_JSON.fullmatch, codes)):
+        return True
+    path = [name for name in re.findall(r"[A-Za-z_]+", str(place)) if name != "body"]
+    return path in _REQUIRED and any(map(_FIELD_FAULT.fullmatch, codes))
