@@ -448,6 +448,10 @@ def piece(index: int | None, call_id: str | None, name: str | None, arguments: s
     return {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
 
 
+REPEATED = [piece(0, "1", "a", '{"x":1}'), piece(1, "2", "b", '{"y":2}')]
+WITHOUT_INDEX = [piece(None, "1", "a", '{"x":1}'), piece(None, "2", "b", '{"y":2}')]
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -457,6 +461,9 @@ def piece(index: int | None, call_id: str | None, name: str | None, arguments: s
         [piece(0, "1", "a", ""), piece(0, "1", None, '{"x"'), piece(0, "1", "a", ":1}"), piece(1, "2", "b", '{"y":2}')],
         [piece(0, "1", "a", ""), piece(0, "", "", '{"x":1}'), piece(1, "2", "b", '{"y":2}')],
         [piece(None, "1", "a", '{"x":1}'), piece(None, "2", "b", '{"y":2}')],
+        [piece(0, "1", "a", '{"x"'), piece(0, None, None, ":1}"), piece(1, "2", "b", '{"y":2}'), *REPEATED],
+        [*REPEATED, *REPEATED],
+        [piece(0, "1", "a", '{"x":1}'), piece(0, "2", "b", '{"y":2}'), *WITHOUT_INDEX],
         [
             piece(1, "1", "a", ""),
             piece(2, "2", "b", ""),

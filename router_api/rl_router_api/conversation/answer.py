@@ -275,9 +275,15 @@ class CallAssembler:
     def __init__(self) -> None:
         self.whole: list[ToolCall] = []
 
-    def add(self, piece: ToolCall) -> int:
-        """Adds a piece of a tool call, and returns the position of this tool call in the list `whole`."""
+    def add(self, piece: ToolCall) -> int | None:
+        """Adds a piece of a tool call, and returns the position of this tool call in the list `whole`.
+
+        Returns None without a change if the piece only repeats a whole tool call. Some servers repeat all tool calls at
+        the end of a stream.
+        """
         called = piece.called
+        if piece.id and any(_repeats(piece, call) for call in self.whole):
+            return None
         position = self._position_of(piece, called)
         if position is None:
             position = len(self.whole)
@@ -307,6 +313,14 @@ class CallAssembler:
         if piece.id and last.id:
             return same[-1] if piece.id == last.id else None
         return None if called.name and _is_json(last.called.arguments) else same[-1]
+
+
+def _repeats(piece: ToolCall, whole: ToolCall) -> bool:
+    """Returns whether a piece of a tool call has the id, the name and the complete arguments of a tool call."""
+    called = piece.called
+    if piece.id != whole.id or piece.index not in (None, whole.index) or called != whole.called:
+        return False
+    return _is_json(called.arguments)
 
 
 def _is_json(arguments: Any) -> bool:
