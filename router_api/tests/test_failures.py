@@ -17,7 +17,7 @@ from fakes.testbed.router import Testbed
 from fakes.testbed.waiting import until
 from fakes.upstreams.answers import by_request, in_turn, text, whole
 from fakes.upstreams.answers import stream as streaming
-from fakes.upstreams.bodies import chunk, completion, decision, event, reply, select
+from fakes.upstreams.bodies import chunk, completion, decision, encoded, event, reply, select, usage
 from fakes.upstreams.exchange import Answer, Body, Exchange
 from fakes.upstreams.faults import cut_after, error, half_body_then, hang, html, huge, reset
 from fakes.upstreams.ports import closed_url
@@ -372,6 +372,59 @@ async def test_a_cut_stream_ends_with_an_error_event_that_has_its_cost(testbed: 
     assert entry["usage"]["completion_tokens"] == 4
     assert entry["cost"] > 0
     assert b"[DONE]" not in response.content
+
+
+# Answers to calls without a stream that end early.
+
+TRUNCATED = encoded(completion("word " * 100))[:400]
+REPORTED = {**chunk({"role": "assistant", "content": ""}), "usage": {"prompt_tokens": 5000, "completion_tokens": 0}}
+WORDS = [event(chunk({"content": "abcd"}))] * 50
+INCOMPLETE: dict[str, tuple[list[bytes], int | None, int]] = {
+    "a stream": (WORDS, None, 50),
+    "a stream that reports the input": ([event(REPORTED), *WORDS], 5000, 50),
+    "a stream after comments": ([b": keep-alive\n\n", b": keep-alive\n\n" + WORDS[0], *WORDS], None, 51),
+    "a stream with half of an event": ([*WORDS, WORDS[0][:-20]], None, 50),
+    "comments": ([b": keep-alive\n\n"] * 500, None, 0),
+    "white space": ([b"\n" * 1000] * 5, None, 0),
+    "truncated JSON": ([TRUNCATED], None, 100),
+    "truncated JSON between white space": ([b" \n" * 500, TRUNCATED + b" ", b"\n" * 500], None, 100),
+    "truncated JSON after comments": ([b": keep-alive\n\n", TRUNCATED], None, 100),
+    "a page": ([b"<html>" + b"x" * 400], None, 0),
+    "a whole answer": ([encoded(completion("x" * 40, used=usage(10, 5)))], 10, 5),
+    "a whole answer without a usage": ([encoded({**completion("x" * 40), "usage": None})], None, 10),
+}
+"""The pieces of a body, the reported input tokens (None if the router estimates them), and the output tokens."""
+
+
+def check_incomplete(metadata: Body, status: str, prompt: int | None, output: int) -> None:
+    (entry,) = metadata["call_history"]
+    used = entry["usage"]
+    assert (entry["status"], used["completion_tokens"]) == (status, output)
+    assert (used["prompt_tokens"] < 100) if prompt is None else (used["prompt_tokens"] == prompt)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", INCOMPLETE)
+async def test_an_answer_that_is_incomplete_at_the_deadline_costs_its_generated_text(
+    testbed: Testbed, kind: str, stream: bool
+) -> None:
+    pieces, prompt, output = INCOMPLETE[kind]
+    setup = await testbed.start(None, cut_after(pieces, Exchange.until_dropped), None)
+    await setup.send(model="alpha", stream=stream, router={"deadline_ms": 300})
+    await until(lambda: setup.router.ledgers, "the ledger")
+    check_incomplete(setup.router.ledgers[0], "cancelled", prompt, output)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", [kind for kind in INCOMPLETE if "whole" not in kind])
+async def test_an_answer_that_ends_before_it_is_complete_costs_its_generated_text(
+    testbed: Testbed, kind: str, stream: bool
+) -> None:
+    pieces, prompt, output = INCOMPLETE[kind]
+    setup = await testbed.start(None, cut_after(pieces, Exchange.end), None)
+    await setup.send(model="alpha", stream=stream)
+    await until(lambda: setup.router.ledgers, "the ledger")
+    check_incomplete(setup.router.ledgers[0], "error", prompt, output)
 
 
 # Clients that disconnect.

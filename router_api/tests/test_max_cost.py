@@ -428,6 +428,10 @@ def test_a_part_of_unknown_size_is_reported(part: Any) -> None:
     assert unsized_part(with_part(part)) == f"`{part['type']}` part"
 
 
+def test_a_part_without_a_type_has_an_unknown_size() -> None:
+    assert unsized_part(with_part({"inlineData": {"data": "A"}})) == "content part without a type"
+
+
 @pytest.mark.parametrize("field", [{"audio": {"id": "audio_1"}}, {"images": ["https://x/a.png"]},
                                    {"videos": ["https://x/a.mp4"]}, {"file_ids": ["file-1"]}])  # fmt: skip
 def test_a_message_with_a_reference_of_unknown_size_is_reported(field: dict[str, Any]) -> None:

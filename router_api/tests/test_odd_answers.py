@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.conversation.answer import assemble, output_bytes, text_of
+from rl_router_api.conversation.answer import assemble, has_content, output_bytes, text_of
 from rl_router_api.conversation.lenient import fields_of, list_of, well_formed
 from rl_router_api.dialects import sse
 from rl_router_api.dialects.chat.affinity import put_on
@@ -20,6 +20,7 @@ from fakes.testbed.json_values import json_values
 
 HALF_A_CHARACTER = b'{"choices":[{"index":0,"%s":{"content":"A\xff1"},"finish_reason":"stop"}],"x":"\xe2\x82"}'
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
+NESTED: Any = json.loads("[" * 900 + "]" * 900)
 
 
 def completion(message: Any = None, **choice: Any) -> dict[str, Any]:
@@ -368,6 +369,18 @@ def test_the_usage_of_a_complete_answer_is_read_wherever_a_provider_reports_it(i
         ({"thinking": True, "reasoning_details": {}}, 0),
         ({"audio": {"id": "a", "transcript": "hm"}}, 2),
         ({"refusal": "No."}, 3),
+        ({"content": "", "reasoning_text": "hm"}, 2),
+        ({"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "AAAA"}]}, 2),
+        ({"content": "", "reasoning": {"content": "hm"}}, 2),
+        ({"content": [{"type": "reasoning", "reasoning": "hm"}]}, 2),
+        ({"content": [{"type": "output_text", "output_text": "hm", "annotations": [{"title": "x"}]}]}, 2),
+        ({"content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"x": "hm"}}]}, 3),
+        ({"executed_tools": [{"index": 0, "type": "python", "arguments": "hm", "output": "x" * 9}]}, 2),
+        ({"content": "", "reasoning_opaque": "AAAA"}, 0),
+        ({"mcp_calls": [{"name": "f", "arguments": "hm"}]}, 3),
+        ({"content": [NESTED], "new": NESTED}, 0),
+        ({"content": "", "annotations": [{"type": "url_citation", "url_citation": {"url": "u", "title": "t"}}]}, 0),
+        ({"role": "assistant", "content": "", "phase": "final", "obfuscation": "x" * 9, "provider": "x"}, 0),
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"text": "x"}]}, 3),
         ({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}, 3),
         ({"tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}, 8),
@@ -384,6 +397,43 @@ def test_everything_that_a_model_generates_counts_as_output(delta: dict[str, Any
         assert output_bytes(whole.first) == size
 
 
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100}}
+
+
+IMAGES: list[dict[str, Any]] = [
+    {"role": "assistant", "content": "", "images": [IMAGE]},
+    {"images": ["A" * 100]},
+    {"content": [IMAGE]},
+    {"content": [{"type": "image", "image": "A" * 100}]},
+]
+
+
+@pytest.mark.parametrize("delta", IMAGES)
+def test_a_generated_image_is_content_and_its_data_are_no_text(delta: dict[str, Any]) -> None:
+    read = read_chunk(chunk(delta))
+    assert read is not None
+    assert (read.output_bytes, read.has_content) == (0, True)
+    (first,) = read_answer(json.dumps({"choices": [{"index": 0, "message": delta}]}).encode()).choices
+    assert first.message is not None
+    assert has_content(first.message)
+
+
+INSTEAD_OF_DELTA: list[dict[str, Any]] = [
+    {"message": {"role": "assistant", "content": "hm"}},
+    {"delta": None, "message": {"reasoning": "hm"}},
+    {"delta": "hm"},
+    {"text": "hm"},
+]
+
+
+@pytest.mark.parametrize("choice", INSTEAD_OF_DELTA)
+@pytest.mark.parametrize("others", [[], [{"index": 1, "delta": {}}]])
+def test_a_text_in_place_of_a_delta_is_content(choice: dict[str, Any], others: list[Any]) -> None:
+    read = read_chunk(json.dumps({"choices": [{"index": 0, "finish_reason": None, **choice}, *others]}).encode())
+    assert read is not None
+    assert (read.output_bytes, read.has_content) == (2, True)
+
+
 def test_a_tool_call_without_a_name_and_audio_are_content() -> None:
     for delta in ({"tool_calls": [{"index": 0}]}, {"audio": {"data": "AAAA"}}):
         read = read_chunk(chunk(delta))
@@ -398,6 +448,10 @@ def piece(index: int | None, call_id: str | None, name: str | None, arguments: s
     return {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
 
 
+REPEATED = [piece(0, "1", "a", '{"x":1}'), piece(1, "2", "b", '{"y":2}')]
+WITHOUT_INDEX = [piece(None, "1", "a", '{"x":1}'), piece(None, "2", "b", '{"y":2}')]
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -407,6 +461,9 @@ def piece(index: int | None, call_id: str | None, name: str | None, arguments: s
         [piece(0, "1", "a", ""), piece(0, "1", None, '{"x"'), piece(0, "1", "a", ":1}"), piece(1, "2", "b", '{"y":2}')],
         [piece(0, "1", "a", ""), piece(0, "", "", '{"x":1}'), piece(1, "2", "b", '{"y":2}')],
         [piece(None, "1", "a", '{"x":1}'), piece(None, "2", "b", '{"y":2}')],
+        [piece(0, "1", "a", '{"x"'), piece(0, None, None, ":1}"), piece(1, "2", "b", '{"y":2}'), *REPEATED],
+        [*REPEATED, *REPEATED],
+        [piece(0, "1", "a", '{"x":1}'), piece(0, "2", "b", '{"y":2}'), *WITHOUT_INDEX],
         [
             piece(1, "1", "a", ""),
             piece(2, "2", "b", ""),

@@ -187,7 +187,7 @@ def test_an_error_about_an_unknown_option_lists_all_options() -> None:
         ({"messages": "hello"}, "messages"),
         ({"messages": [{"content": "x"}]}, "messages[0].role"),
         ({"messages": [*QUESTION, {"role": 5}]}, "messages[1].role"),
-        ({"messages": [{"role": "user", "content": [{"text": "x"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": 5, "text": "x"}]}]}, "messages[0].content[0].type"),
         ({"messages": QUESTION * (MAX_MESSAGES + 1)}, "messages"),
         ({"n": 0}, "n"),
         ({"n": "two"}, "n"),
@@ -363,6 +363,24 @@ MEDIA: list[tuple[dict[str, Any], str]] = [
     ),
     ({"type": "file", "file": {"file_data": "data:image/png;base64," + DATA}}, "file"),
     ({"type": "tool_result", "content": [{"type": "image", "source": {"type": "base64", "data": DATA}}]}, "vision"),
+    ({"type": "file", "mediaType": "application/pdf", "url": "data:application/pdf;base64," + DATA}, "file"),
+    ({"type": "image", "url": "data:image/png;base64," + DATA}, "vision"),
+    ({"type": "image", "source_type": "url", "url": "data:video/mp4;base64," + DATA}, "video"),
+    ({"type": "image", "image_base64": DATA}, "vision"),
+    ({"type": "image_base64", "image_base64": DATA}, "vision"),
+    ({"type": "image_base64", "new": DATA}, "vision"),
+    ({"type": "input_video", "input_video": {"data": DATA, "format": "mp4"}}, "video"),
+    ({"type": "audio", "content": DATA, "format": "wav"}, "audio"),
+    ({"type": "document", "document": {"data": DATA}}, "file"),
+    ({"type": "resource", "resource": {"uri": "u", "mimeType": "application/pdf", "blob": DATA}}, "file"),
+    ({"type": "resource", "resource": {"uri": "u", "mimeType": "image/png", "blob": DATA}}, "vision"),
+    ({"type": "new", "media_type": "audio/wav", "new": DATA}, "audio"),
+    ({"inlineData": {"mimeType": "image/png", "data": DATA}}, "vision"),
+    ({"inline_data": {"mime_type": "application/pdf", "data": DATA}}, "file"),
+    ({"inline_data": {"data": DATA}}, "file"),
+    ({"fileData": {"mimeType": "video/mp4", "fileUri": "gs://x"}}, "video"),
+    ({"image": {"format": "png", "source": {"bytes": DATA}}}, "vision"),
+    ({"document": {"format": "pdf", "name": "a", "source": {"bytes": DATA}}}, "file"),
 ]
 
 
@@ -395,6 +413,22 @@ def test_media_beside_the_content_need_a_capability_and_are_no_text(message: dic
 def test_a_reference_to_the_audio_of_an_earlier_answer_with_a_text_needs_no_capability() -> None:
     message = {"role": "assistant", "content": "hi", "audio": {"id": "audio_1"}}
     assert read_request(json.dumps({"model": "m", "messages": [message]}).encode()).needs == frozenset()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"text": "x" * 4_000},
+        {"type": "resource", "resource": {"uri": "u", "mimeType": "text/plain", "text": "x" * 4_000}},
+        {"type": "new", "new": "x" * 4_000},
+        {"cachePoint": {"type": "default"}, "new": "x" * 4_000},
+        {"type": "file_citation", "title": "x" * 4_000},
+    ],
+)
+def test_a_content_part_without_media_counts_as_text(part: dict[str, Any]) -> None:
+    request = read_request(json.dumps({"model": "m", "messages": [{"role": "user", "content": [part]}]}).encode())
+    assert request.needs == frozenset()
+    assert request.text_bytes > 4_000
 
 
 def test_a_text_part_may_carry_other_fields() -> None:

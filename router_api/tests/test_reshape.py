@@ -125,6 +125,21 @@ def test_the_tool_calls_of_a_message_after_empty_deltas_are_kept() -> None:
     assert choice["message"] == {"role": "assistant", "content": "x", "tool_calls": [CALL]}
 
 
+def test_a_repeated_tool_call_is_kept_once() -> None:
+    whole = {"index": 0, **CALL}
+    begun = {**whole, "function": {"name": "f", "arguments": '{"x"'}}
+    rest = {"index": 0, "function": {"arguments": ":1}"}, "extra": {}}
+    for calls in ([whole, whole], [begun, rest, whole]):
+        answer = assembled(*[delta(tool_calls=[call]) for call in calls])
+        assert json.loads(bytes(answer.fields["choices"]))[0]["message"]["tool_calls"] == [CALL]
+
+
+@pytest.mark.parametrize("name", ["native_finish_reason", "stop_reason", "finish_reason"])
+def test_a_repeated_reason_is_kept_once(name: str) -> None:
+    choices = [delta(content="4"), {**delta(), name: "end_turn"}, {**delta(), name: "end_turn"}]
+    assert json.loads(bytes(assembled(*choices).fields["choices"]))[0][name] == "end_turn"
+
+
 def test_an_empty_text_replaces_no_value() -> None:
     call = {"index": 0, "id": "", "type": "", "function": {"name": "", "arguments": ""}}
     chunks = [

@@ -68,8 +68,8 @@ class Entry(Struct):
     added: tuple[str, ...] = ()
     """The fields that the router API added to the request and that the target might reject."""
     received_bytes: int = 0
-    """The number of bytes from which a missing number of output tokens is estimated. While the body of an answer that
-    is not streamed arrives, the bytes of the body count, and otherwise the bytes of the generated text."""
+    """The number of bytes of generated text, from which a missing number of output tokens is estimated. If the JSON of
+    a complete answer is truncated, all bytes of the JSON count."""
     counted_bytes: int = 0
     """The value of `received_bytes` when the upstream reported the latest number of output tokens."""
     started: float = field(default_factory=time.monotonic)

@@ -6,6 +6,7 @@ Fields that the router does not change keep the bytes that the upstream sent, ex
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -61,6 +62,7 @@ class AnswerMessage(Struct, gc=False):
     function_call: Function | None = None
     """The function call in the old field `function_call`, which OpenAI's API has replaced with `tool_calls`."""
     audio: Raw = Raw()
+    """The audio of the message. The module `read_odd_answer` also puts images and other media into this field."""
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -187,12 +189,12 @@ def _generated(message: AnswerMessage) -> Iterator[str]:
     if isinstance(content, str):
         yield content
     elif content:
-        yield from texts_in(content)
+        yield generated_text(content)
     if message.refusal:
         yield message.refusal
     yield message.reasoning_content or message.reasoning or ""
     if message.audio:
-        yield from _texts_of(message.audio)
+        yield _text_of_raw(message.audio)
     for call in message.calls:
         called = call.called
         yield called.name or ""
@@ -200,24 +202,44 @@ def _generated(message: AnswerMessage) -> Iterator[str]:
             yield called.arguments if isinstance(called.arguments, str) else _as_json(called.arguments)
 
 
-def _texts_of(raw: Raw) -> list[str]:
-    """Returns the generated texts in JSON. The result is empty if the JSON is nested too deeply for the JSON parser."""
+def _text_of_raw(raw: Raw) -> str:
     try:
-        return list(texts_in(parse(raw)))
+        return generated_text(parse(raw))
     except (ValueError, RecursionError):
-        return []
+        return ""
 
 
-def texts_in(parts: Any) -> Iterator[str]:
-    """Yields the texts of content parts, including the nested texts of thinking parts and the transcript of audio."""
-    if isinstance(parts, str):
-        yield parts
-    elif isinstance(parts, list):
-        for part in parts:
-            yield from texts_in(part)
-    elif isinstance(parts, dict):
-        for name in ("text", "thinking", "summary", "transcript"):
-            yield from texts_in(parts.get(name))
+_NOT_GENERATED = re.compile(
+    r"\w*(?:type|data|ur[il]|base64|opaque|signature|images?|videos?)|(?:\w+_)?(?:ids?|index|role|reason|json|content_filter)|"
+    r"annotations|audios?|blob|bytes|channel|citations|created|detail|encrypted\w*|errors?|format|language|logprobs|model|object|"
+    r"obfuscation|outputs?|phase|provider|recipient|results|source|status|title|version",
+    re.I,
+)
+"""The pattern of the fields whose texts a model does not generate, such as ids, types, addresses and base64 data."""
+
+
+def generated_text(value: Any) -> str:
+    """Returns the generated texts of content parts, including the nested texts of thinking parts.
+
+    The texts of all fields count, except the fields that match the pattern `_NOT_GENERATED`. The result is empty if the
+    value is nested too deeply.
+    """
+    try:
+        return "".join(_texts_in(value))
+    except RecursionError:
+        return ""
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts_in(entry)
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            if not _NOT_GENERATED.fullmatch(name):
+                yield from _texts_in(entry)
 
 
 def has_content(message: AnswerMessage) -> bool:
@@ -253,9 +275,15 @@ class CallAssembler:
     def __init__(self) -> None:
         self.whole: list[ToolCall] = []
 
-    def add(self, piece: ToolCall) -> int:
-        """Adds a piece of a tool call, and returns the position of this tool call in the list `whole`."""
+    def add(self, piece: ToolCall) -> int | None:
+        """Adds a piece of a tool call, and returns the position of this tool call in the list `whole`.
+
+        Returns None without a change if the piece only repeats a whole tool call. Some servers repeat all tool calls at
+        the end of a stream.
+        """
         called = piece.called
+        if piece.id and any(_repeats(piece, call) for call in self.whole):
+            return None
         position = self._position_of(piece, called)
         if position is None:
             position = len(self.whole)
@@ -285,6 +313,14 @@ class CallAssembler:
         if piece.id and last.id:
             return same[-1] if piece.id == last.id else None
         return None if called.name and _is_json(last.called.arguments) else same[-1]
+
+
+def _repeats(piece: ToolCall, whole: ToolCall) -> bool:
+    """Returns whether a piece of a tool call has the id, the name and the complete arguments of a tool call."""
+    called = piece.called
+    if piece.id != whole.id or piece.index not in (None, whole.index) or called != whole.called:
+        return False
+    return _is_json(called.arguments)
 
 
 def _is_json(arguments: Any) -> bool:

@@ -34,10 +34,10 @@ class Part(Struct):
     """A content part of a message.
 
     Images, audio, videos and files stay raw JSON. The fields of the class have the same names as the fields of content
-    parts in several API formats.
+    parts in several API formats. The content parts of Gemini's and Bedrock's APIs have no type.
     """
 
-    type: str
+    type: str = ""
     text: str | None = None
     refusal: str | None = None
     image_url: Raw = Raw()
@@ -60,7 +60,10 @@ class Part(Struct):
 
     @property
     def media(self) -> int:
-        """The size of the content part's image, audio, video or file, in bytes of JSON, or 0 for a text part."""
+        """The size of the content part's image, audio, video or file, in bytes of JSON.
+
+        The size is 0 for a text part, and for media in a field that the class `Part` lacks.
+        """
         if self.text is not None and self.type in ("text", "input_text"):
             return 0
         return (

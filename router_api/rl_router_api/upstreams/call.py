@@ -21,8 +21,8 @@ from .upstream import Upstream
 MAX_ANSWER = 32 * 1024 * 1024
 """The maximum number of bytes of an answer that is not sent to the client while it arrives. An attempt with a larger
 answer of this kind fails."""
-_PIECE = 64 * 1024
-"""The number of bytes of a stream that are parsed before other requests can make progress."""
+_LONG = 64 * 1024
+"""The number of bytes of a stream above which a thread joins the chunks, so that other requests can make progress."""
 
 
 async def complete(
@@ -41,85 +41,119 @@ async def complete(
     """
     attempt = begin_attempt(upstream, entry)
     with attempt:
-        reading = _read_answer(attempt, transport, body, traceparent)
-        if within is None:
-            received = await reading
-        else:
-            with Until(asyncio.get_running_loop().time() + within):
+        arriving = _Body(attempt)
+        try:
+            reading = arriving.receive(transport, body, traceparent)
+            if within is None:
                 received = await reading
-        # From here on, `received_bytes` counts only the generated text, and not the JSON syntax around the text.
-        entry.received_bytes = 0
-        is_stream = sse.is_event_stream(received)
-        answer = await _assembled(attempt, received) if is_stream else upstream.dialect.read_answer(received)
+            else:
+                with Until(asyncio.get_running_loop().time() + within):
+                    received = await reading
+            answer = await arriving.answer(received)
+        except BaseException:
+            record_incomplete(attempt, arriving.pieces)
+            raise
         _record_answer(attempt, answer)
     attempt.succeeded()
     return answer
 
 
-async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, traceparent: str | None) -> bytes:
-    response = await attempt.send(transport, body, traceparent)
-    entry = attempt.entry
+class _Body:
+    """The body of an answer to a call without a stream, while the body arrives.
 
-    def count(size: int, piece: bytes) -> None:
-        entry.received_bytes = size
+    Some servers send a stream although the call does not request a stream. The chunks of a stream are recorded in the
+    ledger when the chunks arrive, because the attempt may end early.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self.pieces: list[bytes] = []
+        self._parser: sse.Parser | None = None
+        """The parser of the stream, or None if the body begins like a JSON object."""
+        self._chunks: list[Chunk] = []
+        self._is_whole = False
+        """Whether the event that ends the stream has arrived."""
+
+    async def receive(self, transport: Transport, body: bytes, traceparent: str | None) -> bytes:
+        """Sends the request with the given body, and returns the body of the response."""
+        response = await self._attempt.send(transport, body, traceparent)
+        try:
+            return await read_whole(response, MAX_ANSWER, self._take, self.pieces)
+        finally:
+            response.close()
+
+    def _take(self, size: int, piece: bytes) -> None:
+        entry = self._attempt.entry
         # While a request waits, some servers send white space, or comments of an event stream.
         if entry.first_byte is None and piece.lstrip()[:1] not in (b"", b":"):
             entry.first_byte = time.monotonic() - entry.started
+        if size == len(piece) and piece[:1] != b"{":
+            self._parser = sse.Parser(MAX_ANSWER)
+        if self._parser is not None and not self._is_whole:
+            self._read(self._parser.feed(piece))
 
-    try:
-        return await read_whole(response, MAX_ANSWER, count)
-    finally:
-        response.close()
+    def _read(self, events: list[bytes]) -> None:
+        """Reads the chunks in the data of events, and records the chunks in the ledger.
 
+        Raises BrokenAnswerError if an event is damaged before every choice has ended, and UnusableAnswerError if a
+        chunk that is not a notice contains an error.
+        """
+        self._is_whole = sse.DONE in events
+        chunks = self._attempt.upstream.dialect.read_chunks(
+            events[: events.index(sse.DONE)] if self._is_whole else events
+        )
+        take_undamaged(self._take_chunks, chunks, self._are_ended)
 
-async def _assembled(attempt: Attempt, body: bytes) -> Answer:
-    """Returns the answer of a server that sent a stream, or comments before the answer, to a call without a stream.
-
-    Other requests can make progress while a long stream is parsed. Raises BrokenAnswerError if the stream is incomplete
-    or contains an error, or if an event is damaged before every choice has ended.
-    """
-    dialect, parser, chunks = attempt.upstream.dialect, sse.Parser(MAX_ANSWER), list[Chunk]()
-    if sse.is_json(rest := sse.without_comments(body)):
-        return dialect.read_answer(rest)
-    is_whole = False
-    for start in range(0, len(body) + _PIECE, _PIECE):
-        # The last piece is empty and stands for the end of the stream.
-        piece = body[start : start + _PIECE]
-        events = parser.feed(piece) if piece else parser.end()
-        is_whole = sse.DONE in events
-        _read_on(attempt, dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events), chunks)
-        if is_whole:
-            break
-        await asyncio.sleep(0)
-    is_finished = any(chunk.finished for chunk in chunks)
-    if not is_finished and (notice := next((chunk for chunk in chunks if chunk.is_notice), None)):
-        raise _reported(notice)
-    if not is_whole and not is_finished:
-        raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
-    kept = [chunk for chunk in chunks if not chunk.is_notice]
-    return dialect.whole_of(kept) if len(body) <= _PIECE else await asyncio.to_thread(dialect.whole_of, kept)
-
-
-def _read_on(attempt: Attempt, arriving: Iterator[Chunk], chunks: list[Chunk]) -> None:
-    """Records the chunks in the ledger and appends them to the list `chunks`.
-
-    Raises BrokenAnswerError if an event is damaged before every choice has ended, and UnusableAnswerError if a chunk
-    that is not a notice contains an error.
-    """
-
-    def are_ended() -> bool:
-        begun = {choice.index for chunk in chunks for choice in chunk.choices}
-        return bool(begun) and not begun.difference(*[chunk.finished for chunk in chunks])
-
-    def take(arriving: Iterator[Chunk]) -> None:
-        for chunk in arriving:
-            attempt.entry.received_bytes += chunk.output_bytes
-            attempt.report(chunk.usage, chunk.service_tier)
-            if chunk.is_failure(attempt.entry.received_bytes):
+    def _take_chunks(self, chunks: Iterator[Chunk]) -> None:
+        entry = self._attempt.entry
+        for chunk in chunks:
+            entry.received_bytes += chunk.output_bytes
+            self._attempt.report(chunk.usage, chunk.service_tier)
+            if chunk.is_failure(entry.received_bytes):
                 raise _reported(chunk)
-            chunks.append(chunk)
+            self._chunks.append(chunk)
 
-    take_undamaged(take, arriving, are_ended)
+    def _are_ended(self) -> bool:
+        begun = {choice.index for chunk in self._chunks for choice in chunk.choices}
+        return bool(begun) and not begun.difference(*[chunk.finished for chunk in self._chunks])
+
+    async def answer(self, body: bytes) -> Answer:
+        """Returns the answer in the whole body.
+
+        The server may have sent a stream, or comments before the answer. Raises BrokenAnswerError if the answer is
+        incomplete or contains an error, or if an event is damaged before every choice has ended.
+        """
+        dialect = self._attempt.upstream.dialect
+        if self._parser is None or not sse.is_event_stream(body):
+            return dialect.read_answer(body)
+        if sse.is_json(rest := sse.without_comments(body)):
+            return dialect.read_answer(rest)
+        if not self._is_whole:
+            self._read(self._parser.end())
+        is_finished = any(chunk.finished for chunk in self._chunks)
+        if not is_finished and (notice := next((chunk for chunk in self._chunks if chunk.is_notice), None)):
+            raise _reported(notice)
+        if not self._is_whole and not is_finished:
+            raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
+        kept = [chunk for chunk in self._chunks if not chunk.is_notice]
+        return dialect.whole_of(kept) if len(body) <= _LONG else await asyncio.to_thread(dialect.whole_of, kept)
+
+
+def record_incomplete(attempt: Attempt, pieces: list[bytes]) -> None:
+    """Records the usage or the size of the JSON that arrived before an attempt failed or was cancelled.
+
+    The parameter `pieces` contains the received pieces of the body. White space and comments before and after the JSON
+    do not count. Nothing is recorded for a stream, because the chunks of a stream are already recorded.
+    """
+    received = sse.without_comments(b"".join(pieces))
+    if not sse.is_json(received):
+        return
+    try:
+        _record_usage(attempt, attempt.upstream.dialect.read_answer(received))
+    except UnusableAnswerError as error:
+        attempt.report(error.usage)
+    except BrokenAnswerError:
+        attempt.entry.received_bytes = len(received.rstrip())
 
 
 def take_undamaged(
@@ -144,8 +178,12 @@ def _reported(chunk: Chunk) -> UnusableAnswerError:
 
 
 def _record_answer(attempt: Attempt, answer: Answer) -> None:
+    attempt.entry.response = text_of(answer.first)
+    _record_usage(attempt, answer)
+
+
+def _record_usage(attempt: Attempt, answer: Answer) -> None:
     entry = attempt.entry
-    entry.response = text_of(answer.first)
     attempt.report(answer.usage, answer.service_tier)
     if entry.read_usage is None or not entry.read_usage.output:
         entry.received_bytes = sum(output_bytes(choice.message) for choice in answer.choices if choice.message)

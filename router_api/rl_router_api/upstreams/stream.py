@@ -13,7 +13,7 @@ from ..conversation.answer import Chunk
 from ..dialects import sse
 from ..errors import BrokenAnswerError, TransportError, UnusableAnswerError
 from .attempt import Attempt, begin_attempt
-from .call import MAX_ANSWER, take_undamaged
+from .call import MAX_ANSWER, record_incomplete, take_undamaged
 from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
@@ -152,8 +152,13 @@ class ChunkStream:
             begun += received
             rest = sse.without_comments(begun)
         if sse.is_json(rest):
-            body = rest + await read_whole(self._response, MAX_ANSWER)
-            self._take_chunks(self._dialect.chunks_of(self._dialect.read_answer(body)))
+            pieces = [rest]
+            try:
+                answer = self._dialect.read_answer(await read_whole(self._response, MAX_ANSWER, parts=pieces))
+            except BaseException:
+                record_incomplete(self._attempt, pieces)
+                raise
+            self._take_chunks(self._dialect.chunks_of(answer))
             self._over = True
         self._begun = begun
 

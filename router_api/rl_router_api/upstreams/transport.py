@@ -66,15 +66,21 @@ class Transport(Protocol):
         """Closes every connection."""
 
 
-async def read_whole(response: Response, limit: int, count: Callable[[int, bytes], None] | None = None) -> bytes:
+async def read_whole(
+    response: Response,
+    limit: int,
+    count: Callable[[int, bytes], None] | None = None,
+    parts: list[bytes] | None = None,
+) -> bytes:
     """Returns the whole body of a response.
 
     After each received piece of the body, the function `count` is called with the number of bytes received so far, and
-    with the piece.
+    with the piece. The received pieces are appended to the list `parts`, so that the caller has the received pieces if
+    the body cannot be read to the end. If the list is not empty, the body begins with the entries of the list.
 
     Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError if the body cannot be read.
     """
-    parts: list[bytes] = []
+    parts = [] if parts is None else parts
     size = 0
     while part := await response.read():
         parts.append(part)

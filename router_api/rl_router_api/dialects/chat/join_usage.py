@@ -14,6 +14,7 @@ from .read_usage import token_count
 _TOTALS = (
     ("total_tokens", ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")),
     ("totalTokens", ("promptTokens", "inputTokens"), ("completionTokens", "outputTokens")),
+    ("TotalTokens", ("PromptTokens",), ("CompletionTokens",)),
     ("totalTokenCount", ("promptTokenCount",), ("candidatesTokenCount",)),
 )
 """The name of each total, with the names of the input tokens and the names of the output tokens in the same format."""

@@ -2,7 +2,7 @@
 
 Clients also send media in forms that OpenAI's chat completions API lacks: an image within a tool result, a content
 part of another API, or a field `images` beside the content. The router decodes the messages completely only if a
-message has a field `images` or `audio`, or a content part of an unknown type.
+message has a field `images` or `audio`, or a content part of an unknown type or with media in an unknown field.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ _TEXT = frozenset(
      "tool_use", "tool_call", "function_call")
 )  # fmt: skip
 """The types of content parts that a target reads as text."""
-_INLINE = ("inline_data", "inlineData")
-"""The names of the fields that contain media in Gemini's API. Only the MIME type tells the kind of media."""
+_INLINE = ("inline_data", "inlineData", "file_data", "fileData", "media")
+"""The types and the names of fields that contain media in Gemini's API. Only the MIME type tells the kind of media."""
+_MIME = ("mime_type", "mimeType", "media_type", "mediaType")
+_DATA = re.compile(r"(?:input_?)?(image|audio|video|file|document|pdf)_?(?:base64|b64|b64_json|blob|bytes|data)", re.I)
+"""The pattern of types and names of fields that contain base64 data of media, such as `image_base64`."""
 _BY_MIME: dict[str, Media] = {"image": "vision", "audio": "audio", "video": "video"}
 _DATA_URL = re.compile(rb'"data:([a-z]+)\\?/(?!octet-stream)', re.I)
 """The pattern of the start of a data URL in JSON. The MIME type `application/octet-stream` does not tell the kind."""
@@ -55,7 +58,7 @@ def media_in(raw: Raw, messages: list[Message], parts: list[Part]) -> FoundMedia
         return _decoded(raw)
     if not parts:
         return _NO_MEDIA
-    if any(part.kind is None and part.type not in _TEXT for part in parts):
+    if any((part.type not in _TEXT) if part.kind is None else not part.media for part in parts):
         return _decoded(raw)
     sizes = [size for part in parts if (size := part.media)]
     kinds = [
@@ -95,13 +98,22 @@ def _in_content(content: Any) -> Iterator[tuple[Media, int]]:
 
 def _kind(part: dict[str, Any]) -> Media | None:
     """Returns a content part's kind of media, from its type, field names or MIME type, or None if it is not media."""
-    for name in (str(part.get("type")), *part):
+    names = (str(part.get("type")), *part)
+    for name in names:
         if name in MEDIA:
             return MEDIA[name]
-    inline = next((part[name] for name in _INLINE if name in part), None)
-    if inline is None and part.get("type") != "media":
-        return None
-    return _kind_by_mime(inline if isinstance(inline, dict) else part)
+    for fields in (part, *part.values()):
+        # A field with a MIME type may also be a text, as in the resources of the Model Context Protocol.
+        if isinstance(fields, dict) and "text" not in fields and (mime := _mime_of(fields)):
+            return _BY_MIME.get(mime.partition("/")[0].lower(), "file")
+    if any(name in _INLINE for name in names):
+        return "file"
+    found = next(filter(None, map(_DATA.fullmatch, names)), None)
+    return _BY_MIME.get(found[1].lower(), "file") if found else None
+
+
+def _mime_of(fields: dict[str, Any]) -> str:
+    return str(next((fields[name] for name in _MIME if fields.get(name)), ""))
 
 
 def _in_image(data: Raw | bytes) -> Media:
@@ -111,8 +123,3 @@ def _in_image(data: Raw | bytes) -> Media:
     """
     found = _DATA_URL.search(data, 0, _MAX_START)
     return _BY_MIME.get(found[1].decode().lower(), "file") if found else "vision"
-
-
-def _kind_by_mime(part: dict[str, Any]) -> Media:
-    mime = str(part.get("mime_type") or part.get("mimeType") or "")
-    return _BY_MIME.get(mime.partition("/")[0].lower(), "file")

@@ -45,8 +45,10 @@ class _Chunk(Struct, gc=False):
 
 
 _NOTHING = Raw()
-_ODD = re.compile(rb'"(?:base_resp|error|reasoning_details|thinking)"')
+_ODD = re.compile(rb'"(?:base_resp|error|reasoning_details|reasoning_text|thinking|thinking_blocks)"')
 """The pattern of fields of a completion or chunk that only the module `read_odd_answer` reads."""
+_EMPTY_DELTA = re.compile(rb'"delta"\s*+:\s*+\{(?:[\s,]*+"\w+"\s*+:\s*+(?:null|""|\[\]|\{\}|"assistant"))*+\s*+\}')
+"""The pattern of a delta in which every field is empty, except the role."""
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
@@ -171,8 +173,12 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.x_groq is None else join_usage(read.x_groq.usage, read.usage)
     chunk = _chunk_of(data, read, usage, error)
-    # A chunk that seems to be empty may contain an error or thinking in unusual fields, and a last chunk an error.
-    if (not chunk.has_content or chunk.finished) and (_ODD.search(data) or not (choices or chunk.usage)):
+    # A chunk that seems to be empty may contain an error or content in unusual fields, and a last chunk an error.
+    if (not chunk.has_content or chunk.finished) and (
+        _ODD.search(data)
+        or not (choices or chunk.usage)
+        or (choices and not chunk.has_content and (len(choices) > 1 or not _EMPTY_DELTA.search(data)))
+    ):
         return _odd_chunk(data) or chunk
     return chunk
 

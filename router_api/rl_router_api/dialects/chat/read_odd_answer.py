@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from msgspec import Raw
 
 from ...conversation import lenient
-from ...conversation.answer import AnswerMessage, Choice, ChunkChoice, CustomTool, Function, ToolCall, texts_in
+from ...conversation.answer import (
+    AnswerMessage,
+    Choice,
+    ChunkChoice,
+    CustomTool,
+    Function,
+    ToolCall,
+    generated_text,
+    has_content,
+)
+from ...conversation.request import MEDIA
 from ...errors import BrokenAnswerError
 from .join_usage import join_usage
 
@@ -24,6 +34,10 @@ NO_REASON = ("", "null", "None")
 FAILED = ("error", "abort", "network_error", "insufficient_system_resource")
 """The finish reasons that say that the upstream failed. OpenRouter and vLLM send `error`, SGLang sends `abort`, Z.AI
 sends `network_error`, and DeepSeek sends `insufficient_system_resource`."""
+_THINKING = ("reasoning_details", "thinking", "thinking_blocks", "reasoning_text", "reasoning")
+"""The names of the fields in which MiniMax, OpenRouter, LiteLLM, Copilot and other servers send thinking."""
+_MEDIA = ("images", "image", "videos", "video")
+"""The names of the fields in which servers send images and videos beside the content."""
 _WITH_MESSAGE = ("stop", "tool_calls", "function_call", "error")
 """The finish reasons that do not explain why a choice has no message."""
 _NESTED_ERROR = re.compile(r"errors|\w+Exception")
@@ -126,9 +140,15 @@ def choices(value: dict[str, Any]) -> list[Choice]:
 def chunk_choices(value: dict[str, Any]) -> list[ChunkChoice]:
     """Returns the choices of a chunk. Choices that are not JSON objects are left out."""
     return [
-        ChunkChoice(_index(choice, 0), message(choice.get("delta")), finish_reason(choice), usage(choice))
+        ChunkChoice(_index(choice, 0), _delta(choice), finish_reason(choice), usage(choice))
         for choice in objects(value.get("choices"))
     ]
+
+
+def _delta(choice: dict[str, Any]) -> AnswerMessage | None:
+    """Returns the delta of a choice. Some servers send a message or only a text instead of the delta."""
+    delta = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
+    return message({"content": delta} if isinstance(delta, str) else delta)
 
 
 def message(value: Any) -> AnswerMessage | None:
@@ -136,23 +156,36 @@ def message(value: Any) -> AnswerMessage | None:
     if not isinstance(value, dict):
         return None
     content = value.get("content")
-    return AnswerMessage(
+    read = AnswerMessage(
         content=[content] if isinstance(content, dict) else content if isinstance(content, (str, list)) else None,
         refusal=text(value.get("refusal")),
         reasoning_content=text(value.get("reasoning_content")),
-        reasoning=text(value.get("reasoning")) or _thinking(value),
+        reasoning=text(value.get("reasoning")) or _first_text(value, _THINKING),
         tool_calls=[tool_call(call) for call in objects(value.get("tool_calls"))] or None,
         function_call=_function(value.get("function_call")),
-        audio=_raw(value.get("audio")),
+        audio=_raw(value.get("audio") or _other_media(value)),
     )
+    if not has_content(read):
+        # The message may contain texts in fields that only one provider has.
+        read.reasoning = _first_text(value, value)
+    return read
 
 
-def _thinking(message: dict[str, Any]) -> str:
-    """Returns the thinking that a message contains in `reasoning_details`, like MiniMax's, or in `thinking`."""
-    try:
-        return "".join(texts_in(message.get("reasoning_details"))) or "".join(texts_in(message.get("thinking")))
-    except RecursionError:
-        return ""
+def _first_text(message: dict[str, Any], names: Iterable[str]) -> str:
+    """Returns the generated text in the first of the named fields that contains a generated text."""
+    return next(filter(None, (generated_text({name: message.get(name)}) for name in names)), "")
+
+
+def _other_media(message: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a message that contain images or videos, and a list of content parts with media.
+
+    The list of content parts is left out if the content also contains a text.
+    """
+    content = message.get("content")
+    media = {name: message[name] for name in _MEDIA if message.get(name)}
+    if any(part.get("type") in MEDIA for part in objects(content)) and not generated_text(content):
+        media["images"] = content
+    return media
 
 
 def finish_reason(choice: dict[str, Any]) -> str | None:

@@ -42,10 +42,12 @@ class _Details(Struct, gc=False):
     cache_creation_input_tokens: int | None = None
     cache_creation: _CacheWrites | None = None
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class _Reported(Struct, gc=False):
-    """The token counts that providers report, in fields that have the same names as in the providers' APIs."""
+    """The token counts that providers report, in fields with the names of the providers' APIs."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -61,6 +63,9 @@ class _Reported(Struct, gc=False):
     num_cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     prompt_cache_hit_tokens: int | None = None
+    prompt_cache_miss_tokens: int | None = None
+    prompt_audio_seconds: int | None = None
+    tool_use_prompt_tokens: int | None = msgspec.field(default=None, name="toolUsePromptTokenCount")
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_creation: _CacheWrites | None = None
@@ -70,17 +75,21 @@ _MAIN_COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_to
 _WRITES = ("cache_creation", "cache_creation_token_details", "cache_write_tokens_details")
 """The names of the fields that contain the cache write tokens for each cache lifetime."""
 _OTHER_NAMES = {
-    "input_tokens": ("inputTokens",),
-    "output_tokens": ("outputTokens",),
-    "cache_read_input_tokens": ("cacheReadInputTokens",),
-    "cache_creation_input_tokens": ("cacheWriteInputTokens",),
-    "prompt_tokens": ("promptTokens", "promptTokenCount", "toolUsePromptTokenCount"),
-    "completion_tokens": ("completionTokens", "candidatesTokenCount", "thoughtsTokenCount"),
-    "cached_tokens": ("cachedContentTokenCount",),
-    "total_tokens": ("totalTokens", "totalTokenCount"),
-}
-"""The names of token counts in the native formats of Bedrock and Gemini. The token counts with the names in one tuple
-are parts of one sum."""
+    "input_tokens": (("inputTokens",), ("inputTokenCount",)),
+    "output_tokens": (("outputTokens",), ("outputTokenCount",)),
+    "cache_read_input_tokens": (("cacheReadInputTokens",), ("cacheReadInputTokenCount",)),
+    "cache_creation_input_tokens": (("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",)),
+    "prompt_tokens": (
+        ("promptTokens",), ("PromptTokens",), ("prompt_eval_count",), ("promptTokenCount", "toolUsePromptTokenCount"),
+    ),
+    "completion_tokens": (
+        ("completionTokens",), ("CompletionTokens",), ("eval_count",), ("candidatesTokenCount", "thoughtsTokenCount"),
+    ),
+    "cached_tokens": (("cachedContentTokenCount",),),
+    "total_tokens": (("totalTokens",), ("TotalTokens",), ("totalTokenCount",)),
+}  # fmt: skip
+"""The names of token counts in the native formats of Bedrock, Gemini, Hunyuan and Ollama. The token counts with the
+names in one inner tuple are parts of one sum."""
 _DECODER = msgspec.json.Decoder(_Reported)
 
 
@@ -144,8 +153,8 @@ def _plain(reported: _Reported) -> Usage | None:
 def _read_oddly(raw: Raw | bytes) -> Usage | None:
     """Returns the usage that raw JSON contains, or None if the JSON does not contain a usage.
 
-    If the usual fields contain no tokens, the fields of the native formats of Bedrock, Gemini and Cohere are read. In
-    Cohere's format, the units that Cohere bills replace the tokens.
+    If the usual fields contain no tokens, the fields of the native formats of Bedrock, Gemini, Hunyuan, Ollama and
+    Cohere are read. In Cohere's format, the units that Cohere bills replace the tokens.
     """
     try:
         value = parse(raw)
@@ -162,9 +171,13 @@ def _read_oddly(raw: Raw | bytes) -> Usage | None:
 
 
 def _renamed(value: dict[str, Any]) -> dict[str, int]:
-    """Returns the token counts that a JSON object contains in the native formats of Bedrock and Gemini."""
-    counts = {name: [token_count(value.get(other)) for other in others] for name, others in _OTHER_NAMES.items()}
-    return {name: sum([part or 0 for part in parts]) for name, parts in counts.items() if any(parts)}
+    """Returns the token counts that a JSON object contains in the formats of the dictionary `_OTHER_NAMES`."""
+    counts = {name: max([_sum(value, parts) for parts in others]) for name, others in _OTHER_NAMES.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _sum(value: dict[str, Any], names: tuple[str, ...]) -> int:
+    return sum([token_count(value.get(name)) or 0 for name in names])
 
 
 def _usage_in(value: dict[str, Any]) -> Usage | None:
@@ -180,8 +193,8 @@ def _usage_in(value: dict[str, Any]) -> Usage | None:
 def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
     """Returns the values for the struct `kind` from a JSON object. Missing and invalid values become None."""
     read: dict[str, Any] = {}
-    for name in kind.__struct_fields__:
-        entry = value.get(name)
+    for name, encoded_name in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+        entry = value.get(encoded_name)
         if name in _WRITES or name.endswith("_details"):
             inner: type[Struct] = _CacheWrites if name in _WRITES else _Details
             read[name] = inner(**_fields(inner, entry)) if isinstance(entry, dict) else None
@@ -211,7 +224,7 @@ def _is_odd(count: int | None) -> bool:
 def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
     if all(getattr(reported, name) is None for name in _MAIN_COUNTS[:4]):
         return None
-    base = reported.prompt_tokens or reported.input_tokens or 0
+    base = reported.prompt_tokens or reported.input_tokens or _hits_and_misses(reported)
     output = reported.completion_tokens or reported.output_tokens or 0
     read, written, written_long, has_lifetimes = _cache(reported)
     cache = read + written + written_long
@@ -221,6 +234,7 @@ def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
     if total == base + output:
         # A total of Anthropic's input tokens and output tokens excludes the cache too.
         total += beside
+    total_input += _media_beside(reported, total, total_input, output)
     output += _thinking_beside(reported, total, total_input, output)
     suspect = suspect or cache > total_input or (total or total_input + output) < total_input + output
     cached = min(read, total_input)
@@ -280,6 +294,30 @@ def _beside_input(reported: _Reported, base: int, output: int, cache: int) -> bo
     if not reported.prompt_tokens:
         return True
     return cache > base or reported.total_tokens == base + output + cache
+
+
+def _hits_and_misses(reported: _Reported) -> int:
+    """Returns the number of input tokens that the cache contained or lacked, as DeepSeek reports them."""
+    return (reported.prompt_cache_hit_tokens or 0) + (reported.prompt_cache_miss_tokens or 0)
+
+
+def _media_beside(reported: _Reported, total: int | None, total_input: int, output: int) -> int:
+    """Returns the number of input tokens of audio, images and tool use that the reported input tokens do not include.
+
+    The reported input tokens do not include the tokens of audio and images if these tokens exceed the reported input
+    tokens, if these tokens are exactly the tokens that the total has beside the input and output tokens, or if the
+    usage has the duration of the audio, as Mistral's usage.
+    """
+    missing = max((total or 0) - total_input - output, 0)
+    parts = (reported.prompt_tokens_details, reported.prompt_token_details, reported.input_tokens_details)
+    media = _largest([part.audio_tokens for part in parts if part is not None])
+    media += _largest([part.image_tokens for part in parts if part is not None])
+    if reported.prompt_audio_seconds:
+        media = media or missing
+    elif media <= total_input and media != missing:
+        media = 0
+    beside = media + (reported.tool_use_prompt_tokens or 0)
+    return beside if total is None else min(beside, missing)
 
 
 def _thinking_beside(reported: _Reported, total: int | None, total_input: int, output: int) -> int:

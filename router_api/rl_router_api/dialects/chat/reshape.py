@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any
@@ -22,8 +23,8 @@ from . import read_odd_answer as odd
 from .join_usage import join_usage
 from .read_answer import read_answer, read_chunks
 
-_REPLACED = ("id", "index", "type", "role", "finish_reason")
-"""The names of the fields within a choice for which only the last text that is not empty is kept. The texts of any
+_REPLACED = re.compile(r"id|index|type|role|status|\w+_(?:id|type|reason)")
+"""The pattern of the fields within a choice for which only the last text that is not empty is kept. The texts of any
 other field within a choice are joined, but a repeated `name` is kept once."""
 _CHOICES_OWN = ("delta", "message", "index", "usage")
 """The names of the fields of a choice that the class `_Choice` ignores or puts into the message."""
@@ -128,6 +129,8 @@ class _Message:
 
     def _add_call(self, piece: dict[str, Any]) -> None:
         position = self._assembler.add(odd.tool_call(piece))
+        if position is None:
+            return
         if position == len(self._calls):
             self._calls.append({})
         _join(self._calls[position], {name: value for name, value in piece.items() if name != "index"})
@@ -139,9 +142,9 @@ class _Message:
 def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
     """Adds the fields of `piece` to the object `begun`.
 
-    Two texts of the same field are joined, unless the field is in `_REPLACED` or a `name` is repeated. Two lists of the
-    same field are also joined. A text and a list become one list of content parts. Nested objects are joined field by
-    field. An empty value never replaces a value that is not empty.
+    Two texts of the same field are joined, unless the field matches `_REPLACED` or a `name` is repeated. Two lists of
+    the same field are also joined. A text and a list become one list of content parts. Nested objects are joined field
+    by field. An empty value never replaces a value that is not empty.
     """
     for name, value in piece.items():
         old = begun.get(name)
@@ -151,7 +154,7 @@ def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
             begun[name] = value
         elif isinstance(old, dict) and isinstance(value, dict):
             _join(old, value)
-        elif isinstance(old, str) and isinstance(value, str) and name not in _REPLACED:
+        elif isinstance(old, str) and isinstance(value, str) and not _REPLACED.fullmatch(name):
             begun[name] = old if name == "name" and old == value else old + value
         elif name == "content" or isinstance(old, list) or isinstance(value, list):
             begun[name] = _with_parts(old if isinstance(old, list) else [_part(old)], value)

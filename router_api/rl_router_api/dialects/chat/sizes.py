@@ -100,7 +100,10 @@ def _unsized_in(message: dict[str, Raw]) -> str | None:
     content = message.get("content", Raw())
     parts = LIST.decode(content) if begins(content) == b"[" else []
     unsized = next((part for part in parts if not _is_sized(part)), None)
-    return None if unsized is None else f"`{msgspec.json.decode(unsized, type=Part).type[:_MAX_NAME]}` part"
+    if unsized is None:
+        return None
+    name = msgspec.json.decode(unsized, type=Part).type[:_MAX_NAME]
+    return f"`{name}` part" if name else "content part without a type"
 
 
 def _is_sized(raw: Raw) -> bool:

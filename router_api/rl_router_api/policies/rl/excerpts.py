@@ -137,4 +137,4 @@ def _part_text(part: Part) -> str:
     text = part.text if part.text is not None else part.refusal
     if text is not None:
         return text
-    return _MEDIA[part.kind] if part.kind else f"[{part.type}]"
+    return _MEDIA[part.kind] if part.kind else f"[{part.type or 'media'}]"
