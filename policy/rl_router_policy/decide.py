@@ -59,10 +59,15 @@ def _option(situation: Situation, candidate: Candidate, prediction: Prediction) 
         raise ArithmeticError(f"the prediction for the target `{candidate.target}` is not a finite number")
     cost = expected_cost(candidate, situation.input_tokens, prediction.output_tokens)
     estimate = Estimate(candidate.tool, prediction.quality, prediction.preference, cost)
+    return _Option(candidate, estimate, utility(situation, candidate, estimate))
+
+
+def utility(situation: Situation, candidate: Candidate, estimate: Estimate) -> float:
+    """Returns what the policy maximises: the preference minus the costs of the call and of the wait, divided by V."""
     if situation.value is None:
-        return _Option(candidate, estimate, prediction.preference)
+        return estimate.preference
     time = (candidate.latency or 0.0) * situation.second_price
-    return _Option(candidate, estimate, prediction.preference - ((cost or 0.0) + time) / situation.value)
+    return estimate.preference - ((estimate.cost or 0.0) + time) / situation.value
 
 
 def _reason(best: _Option, count: int) -> str:

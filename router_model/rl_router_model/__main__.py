@@ -1,12 +1,17 @@
 """Implements the command `python -m rl_router_model`, which runs the CPU fallback until SIGTERM or Ctrl-C."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal
 import socket
 import ssl
 import sys
+from functools import partial
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from rl_router_process.output import STDERR
@@ -14,7 +19,11 @@ from rl_router_process.standard_streams import open_closed_streams
 
 from rl_router_model import cpus, engine, flags, listen, server, template, weights
 from rl_router_model.address import authority
+from rl_router_model.language_model import LanguageModel, loaded
 from rl_router_model.problem import StartError
+
+if TYPE_CHECKING:
+    from rl_router_model.decisions.endpoint import Decisions
 
 
 def main() -> int:
@@ -44,16 +53,33 @@ def _serve(options: flags.Options) -> None:
     engine.require()
     names = options.names or (weights.name_of(model),)
     with listen.bind(options.host, options.port) as bound:
-        threads = cpus.available()
-        _print(f"loading {model.name} ({threads} thread{'s' * (threads > 1)})")
-        loaded = engine.start(model, chat_template, options.slots, options.max_model_len, threads)
-        if loaded.slot_tokens < options.max_model_len:
-            _print(
-                f"--max-model-len {options.max_model_len} exceeds the model's context length: "
-                f"using {loaded.slot_tokens} tokens"
-            )
-        application = server.ChatApi(loaded, names, options.api_keys, options.root_path).application()
-        asyncio.run(_run(application, bound, context, ", ".join(names)))
+        decisions = _decisions(options)
+        load = partial(_load, options, model, chat_template)
+        language_model = LanguageModel(load, options.max_model_len) if options.loads_later else loaded(load())
+        api = server.ChatApi(language_model, names, options.api_keys, options.root_path, decisions)
+        asyncio.run(_run(api.application(), bound, context, ", ".join(names)))
+
+
+def _decisions(options: flags.Options) -> Decisions | None:
+    """Returns what answers requests for decisions, or None if the language model does."""
+    if options.decide == flags.LANGUAGE_MODEL:
+        return None
+    # The libraries of the policy need memory and time to load, so only a server that decides by the policy loads them.
+    from rl_router_model.decisions import endpoint, learned_policy
+
+    return endpoint.Decisions(learned_policy.load(options.artefact))
+
+
+def _load(options: flags.Options, model: Path, chat_template: str) -> engine.Engine:
+    threads = cpus.available()
+    _print(f"loading {model.name} ({threads} thread{'s' * (threads > 1)})")
+    started = engine.start(model, chat_template, options.slots, options.max_model_len, threads)
+    if started.slot_tokens < options.max_model_len:
+        _print(
+            f"--max-model-len {options.max_model_len} exceeds the model's context length: "
+            f"using {started.slot_tokens} tokens"
+        )
+    return started
 
 
 async def _run(application: web.Application, bound: socket.socket, tls: ssl.SSLContext | None, names: str) -> None:

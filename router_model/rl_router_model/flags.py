@@ -22,13 +22,16 @@ _TYPO = 0.81
 """The minimum similarity at which an unknown flag counts as a typo of a known flag. Among the flags of vLLM 0.32 that
 the CPU fallback does not know, `--max-num-active-seqs` is the most similar to a known flag, with a similarity of
 0.80."""
+POLICY, LANGUAGE_MODEL = "policy", "language-model"
+"""What decides: the values of the flag `--decide`."""
+_DEFAULT_LENGTH = 4096
 _PROTECTS = "--ssl-"
 """The prefix of the names of TLS flags. A server that ignored an unsupported TLS flag could admit clients that the
 server must reject."""
 
 _DESCRIPTION = """\
-Serves a GGUF model on the CPU with llama.cpp, until SIGTERM or Ctrl-C. The server's flags have the names
-of vLLM's flags."""
+Answers requests for routing decisions by a learned policy, and all other requests by a GGUF model on the CPU
+with llama.cpp, until SIGTERM or Ctrl-C. Most of the server's flags have the names of vLLM's flags."""
 _EPILOG = """\
 The server accepts and ignores all flags of vLLM that this help does not list, except flags that begin with --ssl-.
 The server lists the ignored flags in one line when the server starts.
@@ -61,7 +64,18 @@ class Options:
     root_path: str
     ssl_certfile: str | None
     ssl_keyfile: str | None
+    decide: str
+    artefact: str
     ignored: tuple[str, ...]
+
+    @property
+    def loads_later(self) -> bool:
+        """Whether the language model is loaded only when a request needs it.
+
+        A language model that the user chose or configured is loaded at the start, so that errors appear at the start.
+        """
+        is_default = self.model is None and self.chat_template is None and self.max_model_len <= _DEFAULT_LENGTH
+        return self.decide == POLICY and is_default
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -86,6 +100,8 @@ def parse(arguments: Sequence[str]) -> Options:
         root_path=parsed.root_path.rstrip("/"),
         ssl_certfile=parsed.ssl_certfile,
         ssl_keyfile=parsed.ssl_keyfile,
+        decide=parsed.decide,
+        artefact=parsed.artefact,
         ignored=tuple(dict.fromkeys(ignored)),
     )
 
@@ -104,9 +120,28 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_decisions(parser)
     _add_model(parser)
     _add_server(parser)
     return parser
+
+
+def _add_decisions(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--decide",
+        choices=(POLICY, LANGUAGE_MODEL),
+        default=POLICY,
+        metavar=f"{POLICY}|{LANGUAGE_MODEL}",
+        help="what answers requests for routing decisions: the learned policy, or the language model (default: "
+        "%(default)s). The language model answers all other requests",
+    )
+    add(
+        "--artefact",
+        default="bundled",
+        metavar="FOLDER",
+        help="folder with the artefact of the learned policy (default: the bundled artefact)",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +161,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-model-len",
         type=_positive,
-        default=4096,
+        default=_DEFAULT_LENGTH,
         metavar="TOKENS",
         help="maximum number of tokens of a request, prompt plus completion (default: %(default)s)",
     )

@@ -22,7 +22,10 @@ class ExitCode(IntEnum):
         member.means = means
         return member
 
-    COMMAND_LINE = 2, "the command line is invalid, or the chat template or the TLS certificate cannot be used"
+    COMMAND_LINE = (
+        2,
+        "the command line is invalid, or the artefact, the chat template or the TLS certificate cannot be used",
+    )
     MODEL_MISSING = 80, "the option `--model` does not name a usable GGUF file"
     HUB_UNAUTHORIZED = 81, "the model hub returned 401: the token is missing or wrong, or the repository does not exist"
     HUB_FORBIDDEN = 82, "the model hub returned the status 403, because the token has no access to the repository"

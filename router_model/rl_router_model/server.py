@@ -1,33 +1,55 @@
 """Serves the HTTP API of the CPU fallback.
 
-The HTTP API has a subset of vLLM's endpoints, and relays chat completions to llama.cpp.
+The HTTP API has a subset of vLLM's endpoints. The learned policy answers the requests that ask for a routing decision,
+and the HTTP API relays all other chat completions to llama.cpp.
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
 
+from rl_router_model.decisions.error import RequestError
 from rl_router_model.engine import HTTP_THREADS, Engine
+from rl_router_model.language_model import LanguageModel
+from rl_router_model.problem import StartError
+
+if TYPE_CHECKING:
+    from rl_router_model.decisions.endpoint import Decisions
 
 MAX_BODY = 64 * 2**20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class ChatApi:
-    """Serves the model of one engine under one or more model names.
+class UnknownModelError(Exception):
+    """Raised if a request names a model that the server does not serve."""
 
-    The endpoints are `GET /health`, `GET /v1/models` and `POST /v1/chat/completions`. If API keys are configured, all
-    endpoints except `/health` require an API key as a bearer token.
+
+class ChatApi:
+    """Serves one language model under one or more model names, and the decisions of the learned policy.
+
+    The endpoints are `GET /health`, `GET /v1/models` and `POST /v1/chat/completions`. If the learned policy decides,
+    `POST /v1/decisions` is an endpoint too. If API keys are configured, all endpoints except `/health` require an API
+    key as a bearer token.
     """
 
-    def __init__(self, engine: Engine, names: Sequence[str], keys: Sequence[str] = (), root_path: str = "") -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        names: Sequence[str],
+        keys: Sequence[str] = (),
+        root_path: str = "",
+        decisions: Decisions | None = None,
+    ) -> None:
+        self._language_model = language_model
+        self._decisions = decisions
         self._names = tuple(names)
         self._keys = tuple(key.encode() for key in keys)
         self._root_path = root_path
@@ -42,6 +64,8 @@ class ChatApi:
             application.router.add_get(f"{prefix}/health", _health)
             application.router.add_get(f"{prefix}/v1/models", self._list_models)
             application.router.add_post(f"{prefix}/v1/chat/completions", self._complete)
+            if self._decisions is not None:
+                application.router.add_post(f"{prefix}/v1/decisions", self._decide)
         return application
 
     async def _connected(self, _application: web.Application) -> AsyncIterator[None]:
@@ -50,7 +74,7 @@ class ChatApi:
         # no request waits for a thread of the engine.
         connector = aiohttp.TCPConnector(limit=HTTP_THREADS - 4, force_close=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        async with aiohttp.ClientSession(self._engine.url, connector=connector, timeout=timeout) as self._session:
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
             yield
 
     @web.middleware
@@ -78,54 +102,71 @@ class ChatApi:
             "owned_by": "llama.cpp",
             "root": self._names[0],
             "parent": None,
-            "max_model_len": self._engine.slot_tokens,
+            "max_model_len": self._language_model.tokens,
+            **({} if self._decisions is None else {"rl_router": self._decisions.announcement}),
         }
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        fields, name = self._read(body)
+        decision = None if self._decisions is None else self._decisions.complete(fields, name)
+        return await self._relay(request, body, name) if decision is None else decision
+
+    async def _decide(self, request: web.Request) -> web.StreamResponse:
+        fields, name = self._read(await request.read())
+        if self._decisions is None:
+            raise RuntimeError("the learned policy does not decide")
+        return self._decisions.answer(fields, name)
+
+    def _read(self, body: bytes) -> tuple[dict[str, Any], str]:
+        """Returns the fields of a request's body and the model name. Raises RequestError or UnknownModelError."""
         try:
             fields = json.loads(body)
         except (ValueError, RecursionError):
-            return _error(400, "BadRequestError", "The body is not valid JSON. Send a JSON object.")
+            raise RequestError("The body is not valid JSON. Send a JSON object.") from None
         if not isinstance(fields, dict):
-            return _error(400, "BadRequestError", "The body must be a JSON object.")
+            raise RequestError("The body must be a JSON object.")
         name = self._names[0] if fields.get("model") is None else fields["model"]
         if name not in self._names:
-            return _error(404, "NotFoundError", f"The model `{name}` does not exist.", "model")
-        return await self._relay(request, body, name)
+            raise UnknownModelError(f"The model `{name}` does not exist.")
+        return fields, name
 
     async def _relay(self, request: web.Request, body: bytes, name: str) -> web.StreamResponse:
         if self._session is None:
             raise RuntimeError("the application has not started")
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._engine.key}"}
+        engine = await self._language_model.engine()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {engine.key}"}
         reply = web.StreamResponse()
         try:
-            async with self._session.post("/v1/chat/completions", data=body, headers=headers) as response:
+            url = f"{engine.url}/v1/chat/completions"
+            async with self._session.post(url, data=body, headers=headers) as response:
                 if response.content_type != "text/event-stream":
-                    renamed = self._renamed(await response.read(), name)
+                    renamed = _renamed(await response.read(), engine, name)
                     return web.Response(status=response.status, body=renamed, content_type="application/json")
-                return await self._stream(request, reply, response, name)
+                return await _stream(request, reply, response, engine, name)
         except aiohttp.ClientError as error:
             if reply.prepared:
                 raise  # Closes the client's connection, because an incomplete answer must not look complete.
             return _error(502, "ServerError", f"The engine did not respond: {error}. Send the request again.")
 
-    async def _stream(
-        self, request: web.Request, reply: web.StreamResponse, response: aiohttp.ClientResponse, name: str
-    ) -> web.StreamResponse:
-        reply.headers.update({"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
-        await reply.prepare(request)
-        pending = b""
-        async for piece in response.content.iter_any():
-            lines, newline, pending = (pending + piece).rpartition(b"\n")
-            await reply.write(self._renamed(lines + newline, name))
-        await reply.write(self._renamed(pending, name))
-        await reply.write_eof()
-        return reply
 
-    def _renamed(self, data: bytes, name: str) -> bytes:
-        # Only the field `model` can match: the alias is random, and quotes inside texts are escaped.
-        return data.replace(b'"model":"%s"' % self._engine.alias.encode(), b'"model":' + json.dumps(name).encode())
+async def _stream(
+    request: web.Request, reply: web.StreamResponse, response: aiohttp.ClientResponse, engine: Engine, name: str
+) -> web.StreamResponse:
+    reply.headers.update({"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
+    await reply.prepare(request)
+    pending = b""
+    async for piece in response.content.iter_any():
+        lines, newline, pending = (pending + piece).rpartition(b"\n")
+        await reply.write(_renamed(lines + newline, engine, name))
+    await reply.write(_renamed(pending, engine, name))
+    await reply.write_eof()
+    return reply
+
+
+def _renamed(data: bytes, engine: Engine, name: str) -> bytes:
+    # Only the field `model` can match: the alias is random, and quotes inside texts are escaped.
+    return data.replace(b'"model":"%s"' % engine.alias.encode(), b'"model":' + json.dumps(name).encode())
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -136,6 +177,12 @@ async def _health(_request: web.Request) -> web.Response:
 async def _in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except RequestError as error:
+        return _error(400, "BadRequestError", str(error), error.param)
+    except UnknownModelError as error:
+        return _error(404, "NotFoundError", str(error), "model")
+    except StartError as error:
+        return _error(503, "ServerError", f"{error}.")
     except web.HTTPException as error:
         kind = "NotFoundError" if error.status == 404 else "BadRequestError"
         response = _error(error.status, kind, f"{error.reason}: {request.method} {request.path}")

@@ -1,0 +1,57 @@
+"""Loads the learned policy, and knows the names of the targets that the policy and the catalogue describe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_router_policy import catalogue, embedding
+from rl_router_policy.artefact import Artefact, load_artefact
+from rl_router_policy.decide import decide
+from rl_router_policy.errors import ArtefactError
+from rl_router_policy.situation import Choice, Situation
+
+from rl_router_model.problem import ExitCode, StartError
+
+from .offer import PREFIX
+
+BUNDLED = "bundled"
+_MAX_NAME = 64
+
+
+@dataclass(frozen=True)
+class LearnedPolicy:
+    """A policy in memory. The keys of `targets` are the names of tools, and the values are the names of targets."""
+
+    artefact: Artefact
+    targets: Mapping[str, str]
+
+    def decide(self, situation: Situation) -> Choice:
+        """Returns the policy's choice."""
+        return decide(self.artefact, situation, catalogue.profile)
+
+    def target_of(self, name: str) -> str:
+        """Returns the name of the target that a tool calls, or the name itself if it is not the name of a tool."""
+        return self.targets.get(name) or name.removeprefix(PREFIX)
+
+    def knows(self, name: str) -> bool:
+        """Returns whether the artefact or the catalogue describes a target with this name or with this tool."""
+        return name in self.targets or name in self.targets.values()
+
+
+def load(folder: str) -> LearnedPolicy:
+    """Returns the policy in a folder, or the bundled policy if `folder` is `bundled`. Raises StartError."""
+    path = embedding.BUNDLED.parent if folder == BUNDLED else Path(folder)
+    try:
+        artefact = load_artefact(path, embedding.load(embedding.BUNDLED))
+    except ArtefactError as error:
+        raise StartError(ExitCode.COMMAND_LINE, f"--artefact: {error}") from None
+    names = [*catalogue.profiles(), *artefact.targets.names]
+    return LearnedPolicy(artefact, {_tool_name(name): name for name in names})
+
+
+def _tool_name(target: str) -> str:
+    """Returns the name of the tool by which the router API offers a target."""
+    return (PREFIX + re.sub(r"[^A-Za-z0-9_]", "_", target))[:_MAX_NAME]
