@@ -1,4 +1,4 @@
-"""Loads the learned policy, and knows the names of the targets that the policy and the catalogue describe."""
+"""Loads the learned policy, and knows the names of the targets that the policy was trained on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from rl_router_policy import catalogue, embedding
 from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.decide import decide
 from rl_router_policy.errors import ArtefactError
+from rl_router_policy.folder import BUNDLED
 from rl_router_policy.situation import Choice, Situation
 
 from rl_router_model.problem import ExitCode, StartError
 
 from .offer import PREFIX
 
-BUNDLED = "bundled"
+_BUNDLED = "bundled"
 _MAX_NAME = 64
 
 
@@ -30,7 +31,7 @@ class LearnedPolicy:
 
     def decide(self, situation: Situation) -> Choice:
         """Returns the policy's choice."""
-        return decide(self.artefact, situation, catalogue.profile)
+        return decide(self.artefact, situation, catalogue.profile_of_name)
 
     def target_of(self, name: str) -> str:
         """Returns the name of the target that a tool calls, or the name itself if it is not the name of a tool."""
@@ -38,18 +39,18 @@ class LearnedPolicy:
 
     def knows(self, name: str) -> bool:
         """Returns whether the artefact or the catalogue describes a target with this name or with this tool."""
-        return name in self.targets or name in self.targets.values()
+        is_trained = name in self.targets or name in self.targets.values()
+        return is_trained or catalogue.profile_of_name(name) is not None
 
 
 def load(folder: str) -> LearnedPolicy:
     """Returns the policy in a folder, or the bundled policy if `folder` is `bundled`. Raises StartError."""
-    path = embedding.BUNDLED.parent if folder == BUNDLED else Path(folder)
+    path = BUNDLED if folder == _BUNDLED else Path(folder)
     try:
         artefact = load_artefact(path, embedding.load(embedding.BUNDLED))
     except ArtefactError as error:
         raise StartError(ExitCode.COMMAND_LINE, f"--artefact: {error}") from None
-    names = [*catalogue.profiles(), *artefact.targets.names]
-    return LearnedPolicy(artefact, {_tool_name(name): name for name in names})
+    return LearnedPolicy(artefact, {_tool_name(name): name for name in artefact.targets.names})
 
 
 def _tool_name(target: str) -> str:

@@ -23,6 +23,9 @@ def choose(options: Options, installed: tuple[str, ...]) -> Choice:
     device = _device(options, installed)
     default_engine = "vllm" if device == "cuda" else "llamacpp"
     choice = Choice(device, default_engine if options.engine == "auto" else options.engine)
+    if choice.engine == "vllm" and (options.decide == "policy" or options.artefact):
+        option = "--artefact" if options.artefact else "--decide policy"
+        raise HostingError(f"{option} requires --engine llamacpp --device cpu: vLLM contains no learned policy.", 2)
     if device == "cpu":
         return choice
     if choice.engine != "vllm":

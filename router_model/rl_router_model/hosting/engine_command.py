@@ -41,7 +41,7 @@ def engine_command(
     variables: dict[str, str] = {}
     if choice.engine == "llamacpp":
         model = options.model
-        start = [str(installation.python), "-m", "rl_router_model", *(["--model", model] if model else [])]
+        start = [str(installation.python), "-m", "rl_router_model", *_own_arguments(options)]
     elif choice.device == "cuda":
         model = options.model or _GPU_MODEL
         start, variables = _vllm_on_gpus(options, choice, installation.vllm, model)
@@ -53,6 +53,13 @@ def engine_command(
         variables = {"VLLM_API_KEY": options.api_key, **variables}
     arguments = (*start, *_shared_arguments(options, choice), *options.extra)
     return EngineCommand(arguments, variables, model or _BUNDLED_MODEL)
+
+
+def _own_arguments(options: Options) -> Iterator[str]:
+    """Yields the arguments of the CPU fallback that vLLM does not have, or that vLLM expects in another form."""
+    for name, value in (("decide", options.decide), ("artefact", options.artefact), ("model", options.model)):
+        if value:
+            yield from (f"--{name}", value)
 
 
 def _vllm_on_gpus(options: Options, choice: Choice, program: str, model: str) -> tuple[list[str], dict[str, str]]:

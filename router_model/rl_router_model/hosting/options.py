@@ -12,12 +12,14 @@ from rl_router_model.address import read_host
 from .error import HostingError
 
 DEVICES = ("auto", "cuda", "cpu")
+DECISIONS = ("policy", "language-model")
 ENGINES = ("auto", "vllm", "llamacpp")
 
 _DESCRIPTION = """\
 Hosts the router model: starts a server, waits until the server answers, and runs until Ctrl-C. On NVIDIA GPUs, vLLM
-serves Qwen2.5-7B-Instruct by default. On a CPU, llama.cpp serves SmolLM2-135M-Instruct by default. The model
-SmolLM2-135M-Instruct is good enough to try the router, but not to route well."""
+serves Qwen2.5-7B-Instruct by default. On a CPU, a learned policy answers requests for routing decisions by default, and
+llama.cpp serves SmolLM2-135M-Instruct for all other requests. The model SmolLM2-135M-Instruct is good enough to try the
+router, but not to route well."""
 _EPILOG = """\
 Write options of the engine after `--`. If the options after `--` contain --ssl-certfile, the server uses HTTPS.
 
@@ -41,8 +43,9 @@ class Options:
 
     An empty value or None means that the user did not set the option. The attribute `gpus` contains the indexes of the
     GPUs in the output of nvidia-smi. The attribute `gpu_memory_utilization` is the share of each GPU's memory that
-    vLLM may use, as text. The attribute `wait` is the maximum number of seconds until the engine answers. The attribute
-    `extra` contains the options after the separator `--`, which the engine gets.
+    vLLM may use, as text. The attribute `decide` is one of `DECISIONS`. The attribute `wait` is the maximum number of
+    seconds until the engine answers. The attribute `extra` contains the options after the separator `--`, which the
+    engine gets.
     """
 
     gpus: tuple[str, ...] = ()
@@ -51,6 +54,8 @@ class Options:
     max_model_len: int | None = None
     tool_call_parser: str = "hermes"
     chat_template: str = ""
+    decide: str = ""
+    artefact: str = ""
     model: str = ""
     served_model_name: tuple[str, ...] = ()
     host: str = "127.0.0.1"
@@ -119,6 +124,7 @@ def _parser(prog: str) -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_decisions(parser.add_argument_group("routing decisions"))
     _add_model(parser.add_argument_group("model"))
     _add_hardware(parser.add_argument_group("hardware"))
     _add_server(parser.add_argument_group("server"))
@@ -129,6 +135,24 @@ def _parser(prog: str) -> _Parser:
         help="print the engine's command instead of starting the engine",
     )
     return parser
+
+
+def _add_decisions(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--decide",
+        type=_one_of(DECISIONS),
+        default="",
+        metavar="|".join(DECISIONS),
+        help="what answers requests for routing decisions: the learned policy, which only llama.cpp's server contains, "
+        "or the language model (default: policy with llama.cpp, language-model with vLLM)",
+    )
+    add(
+        "--artefact",
+        default="",
+        metavar="FOLDER",
+        help="folder with the artefact of the learned policy (default: the bundled artefact)",
+    )
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
