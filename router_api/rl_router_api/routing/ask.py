@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,16 +25,33 @@ same model with a shorter context."""
 
 
 class RouterModel:
-    """The router model of one configuration. A call looks up the model's name and context length if unknown."""
+    """The router model of one configuration. A call looks up the model's name and context length if unknown.
+
+    The field `rl_router` is part of a request only if the list of models announces that the server reads the field.
+    Other servers may reject requests with unknown fields.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._router = fleet.router
         self._upstream = fleet.router_model
         self._listed: Listed | None = None
+        self._reads_situations = False
+
+    async def learn(self) -> None:
+        """Finds out from the list of models whether the server reads the field `rl_router`.
+
+        If the list cannot be read, what is known stays.
+        """
+        with suppress(ListingError):
+            await self._list()
 
     async def ask(
-        self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
+        self,
+        conversation: Callable[[int], list[dict[str, Any]]],
+        tools: bytes,
+        limits: Limits,
+        situation: Callable[[], bytes] | None = None,
     ) -> PaidAnswer:
         """Returns the router model's answer, as the interface `Ask` in `decide.py` requires. Raises NoDecisionError."""
         self._check_state()
@@ -43,6 +61,8 @@ class RouterModel:
             message = f"the name of the router model is unknown: {error}. Set `router.model`"
             raise NoDecisionError(message) from None
         body = self._body(listed, conversation, tools)
+        if self._reads_situations and situation is not None:
+            body = body[:-1] + b',"rl_router":' + situation() + b"}"
         entry = self._open_entry(listed, body, limits)
         try:
             answer = await complete(self._upstream, self._fleet.transport, body, entry, within=self._router.timeout)
@@ -100,11 +120,16 @@ class RouterModel:
 
     async def _from_server(self, router: RouterModelConfig) -> Listed:
         try:
-            models = await list_models(self._upstream, self._fleet.transport)
+            listed = await self._list()
         except ListingError:
             if router.model is None:
                 raise
             return Listed(router.model, router.context_length or _DEFAULT_CONTEXT)
-        match = next((model for model in models if model.id == router.model), None)
-        listed = match or Listed(router.model or models[0].id, models[0].max_model_len)
-        return Listed(listed.id, router.context_length or listed.max_model_len or _DEFAULT_CONTEXT)
+        return Listed(router.model or listed.id, router.context_length or listed.max_model_len or _DEFAULT_CONTEXT)
+
+    async def _list(self) -> Listed:
+        """Returns the router model's entry in the list of models, or the first entry. Raises ListingError."""
+        models = await list_models(self._upstream, self._fleet.transport)
+        listed = next((model for model in models if model.id == self._router.model), models[0])
+        self._reads_situations = listed.reads_situations and self._router.model in (None, listed.id)
+        return listed

@@ -198,16 +198,21 @@ class Ask(Protocol):
     """The function that calls the router model."""
 
     async def __call__(
-        self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
+        self,
+        conversation: Callable[[int], list[dict[str, Any]]],
+        tools: bytes,
+        limits: Limits,
+        situation: Callable[[], bytes] | None = None,
     ) -> PaidAnswer:
         """Returns the router model's answer.
 
         The function `conversation` returns the messages for the router model. The argument of the function
         `conversation` is the number of tokens of the router model's context that are available for the messages. The
         parameter `tools` is a JSON object that contains either the tools or the schema of the answer, as fields of the
-        request body. If the request has a money limit, the worst-case cost of the call is reserved in
-        `limits.spending`. The call is recorded in `limits.ledger`. Raises NoDecisionError if the router model cannot be
-        called, or if the call fails.
+        request body. The function `situation` returns the field `rl_router` of the request body, as JSON. The function
+        is called only if the router model's server announces that it reads the field. If the request has a money limit,
+        the worst-case cost of the call is reserved in `limits.spending`. The call is recorded in `limits.ledger`.
+        Raises NoDecisionError if the router model cannot be called, or if the call fails.
         """
 
 

@@ -42,12 +42,13 @@ class ActiveConfiguration:
         self.fleet = fleet_of(configuration, targets, transport, in_flight, before)
         self.unit = unit_of(targets)
         """The unit of the worth of a good answer in US dollars, or None if no target has a price above 0."""
+        router_model = RouterModel(self.fleet)
         self._policy_setup = PolicySetup(
-            configuration.router, configuration.routing, RouterModel(self.fleet).ask, targets, self.unit
+            configuration.router, configuration.routing, router_model.ask, targets, self.unit
         )
         self._policies: dict[str, Policy] = {}
         self.routing = Answerer(self.fleet, self.policy_named)
-        self.probe = Probe(self.fleet, self.policy_named(None))
+        self.probe = Probe(self.fleet, self.policy_named(None), learn=router_model.learn)
 
     def policy_named(self, name: str | None) -> Policy:
         """Returns the policy that is called `name`, or the configured policy if `name` is None.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..accounting.ledger import Ledger
@@ -43,11 +43,19 @@ class Probe:
     target is `bad` if no complete HTTP response arrives or the response has status 401 or 403, and `ok` after any other
     response. The probe of the router model requests a decision of the policy about a short request. The state of the
     router model is `bad` if the policy cannot decide about this request. A failed call also makes the state of an
-    upstream `bad`, and a missing API key makes the state of a target `bad`.
+    upstream `bad`, and a missing API key makes the state of a target `bad`. If the policy calls the router model, each
+    probe of the router model ends with a call of the function `learn`.
     """
 
-    def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        policy: Policy,
+        now: Callable[[], float] = time.monotonic,
+        learn: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._now = now
+        self._learn = learn
         self._fleet = fleet
         self._policy = policy
         self._probed_at: dict[str, float] = {}
@@ -128,6 +136,8 @@ class Probe:
             log(logging.WARNING, f"router model: {reason}")
         self._router_known, self._router_error = True, reason
         self._router_unused = reason is None and not limits.ledger.router_calls
+        if self._learn is not None and limits.ledger.router_calls:
+            await self._learn()
 
 
 def record_probe(metrics: Metrics, ledger: Ledger) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -10,16 +12,25 @@ from .transport import Transport, read_whole
 from .upstream import Upstream
 
 _MAX_LISTING = 4 * 1024 * 1024
+_SITUATIONS = 1
+"""The version of the field `rl_router` that the router API writes."""
 
 
 class Listed(Struct, frozen=True):
     """A model that an upstream lists.
 
-    The attribute `max_model_len` is the model's context length in tokens (None if the server reports no length).
+    The attribute `max_model_len` is the model's context length in tokens (None if the server reports no length). The
+    attribute `rl_router` is an object if a learned policy decides for the model.
     """
 
     id: str
     max_model_len: int | None = None
+    rl_router: Any = None
+
+    @property
+    def reads_situations(self) -> bool:
+        """Whether the server announces that it reads the field `rl_router` of requests."""
+        return isinstance(self.rl_router, dict) and self.rl_router.get("decisions") == _SITUATIONS
 
 
 class _Listing(Struct):
