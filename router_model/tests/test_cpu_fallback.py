@@ -14,23 +14,36 @@ from typing import Any
 import httpx
 import pytest
 
+from fakes.policy.artefacts import write_artefact
+from fakes.policy.requests import tool
+from fakes.testbed.model_server import running_model_server
+
 NAMES = ["alpha", "beta", "gamma"]
 KEY = "a-key-for-tests"
 QUESTION = [{"role": "user", "content": "Say hello."}]
-CHOICE = {"type": "object", "properties": {"ask": {"type": "string", "enum": NAMES}}, "required": ["ask"],
-          "additionalProperties": False}  # fmt: skip
+CHOICE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"ask": {"type": "string", "enum": NAMES}},
+    "required": ["ask"],
+    "additionalProperties": False,
+}
 MAXIMUM_RESIDENT = 600 * 10**6  # bytes
 SLOTS = 4
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, int]]:
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_artefact(tmp_path_factory.mktemp("artefacts") / "fake", {"alpha": 0.9, "beta": 0.5})
+
+
+@pytest.fixture(scope="module")
+def server(artefact: Path) -> Iterator[tuple[str, int]]:
     """Yields the server's URL and its process id."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "rl_router_model", "--port", str(port), "--served-model-name", *NAMES,
-               "--api-key", KEY, "--tool-call-parser", "hermes"]  # fmt: skip
+               "--api-key", KEY, "--tool-call-parser", "hermes", "--artefact", str(artefact)]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         url = f"http://127.0.0.1:{port}"
         _until_healthy(url, process)
@@ -91,10 +104,37 @@ async def test_an_unknown_name_gets_vllms_404(client: httpx.AsyncClient) -> None
     assert (error["type"], error["param"], error["code"]) == ("NotFoundError", "model", 404)
 
 
-async def test_a_decision_by_json_schema_is_always_valid(client: httpx.AsyncClient) -> None:
+async def test_a_json_schema_that_offers_targets_is_answered_by_the_policy(client: httpx.AsyncClient) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": CHOICE}}
+    answer = (await ask(client, response_format=form)).json()
+    assert json.loads(answer["choices"][0]["message"]["content"]) == {"ask": "alpha"}
+    assert answer["rl_router"]["reason"]
+
+
+async def test_any_other_json_schema_is_always_obeyed_by_the_language_model(client: httpx.AsyncClient) -> None:
+    schema = {**CHOICE, "properties": {"answer": CHOICE["properties"]["ask"]}, "required": ["answer"]}
+    form = {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": schema}}
     answer = (await ask(client, response_format=form, max_tokens=32, temperature=0)).json()
-    assert json.loads(answer["choices"][0]["message"]["content"])["ask"] in NAMES
+    assert json.loads(answer["choices"][0]["message"]["content"])["answer"] in NAMES
+    assert "rl_router" not in answer
+
+
+def test_the_language_model_is_not_loaded_for_decisions(artefact: Path) -> None:
+    tools = [tool("call_alpha"), tool("call_beta")]
+    with running_model_server("--artefact", str(artefact)) as server:
+        url = f"{server.url}/v1/chat/completions"
+        decided = httpx.post(url, json={"messages": QUESTION, "tools": tools}, trust_env=False).json()
+        assert decided["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "call_alpha"
+        resident = resident_bytes(server.process.pid)
+    assert not [line for line in server.lines if "loading" in line]
+    assert resident < 150 * 10**6
+
+
+def test_the_language_model_decides_if_the_user_wants_it() -> None:
+    with running_model_server("--decide", "language-model") as server:
+        listed = httpx.get(f"{server.url}/v1/models", trust_env=False).json()["data"]
+    assert "rl_router" not in listed[0]
+    assert [line for line in server.lines if "loading" in line]
 
 
 async def test_a_stream_has_the_model_name_of_its_request(client: httpx.AsyncClient) -> None:

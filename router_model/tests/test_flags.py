@@ -11,6 +11,16 @@ def test_without_flags_the_bundled_model_is_served_on_port_8000_of_this_machine(
     options = flags.parse([])
     assert (options.model, options.host, options.port, options.names) == (None, "127.0.0.1", 8000, ())
     assert options.api_keys == ()
+    assert (options.decide, options.artefact) == ("policy", "bundled")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--model", "a.gguf"], ["--chat-template", "a"], ["--max-model-len", "9000"], ["--decide", "language-model"]],
+)
+def test_a_configured_language_model_is_loaded_at_the_start(arguments: list[str]) -> None:
+    assert flags.parse([]).loads_later
+    assert not flags.parse(arguments).loads_later
 
 
 def test_several_served_names_and_keys_are_accepted() -> None:

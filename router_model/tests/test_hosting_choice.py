@@ -20,6 +20,7 @@ THREE_GPUS = ("0", "1", "2")
         (Options(device="cpu"), THREE_GPUS, Choice("cpu", "llamacpp")),
         (Options(device="cpu", engine="vllm"), THREE_GPUS, Choice("cpu", "vllm")),
         (Options(engine="llamacpp"), THREE_GPUS, Choice("cpu", "llamacpp")),
+        (Options(decide="language-model"), THREE_GPUS, Choice("cuda", "vllm", THREE_GPUS)),
     ],
 )
 def test_gpus_are_used_with_vllm_if_there_are_any(options: Options, installed: tuple[str, ...], choice: Choice) -> None:
@@ -33,6 +34,8 @@ def test_gpus_are_used_with_vllm_if_there_are_any(options: Options, installed: t
         (Options(gpus=("0",)), (), 1, "--gpus 0: nvidia-smi lists no NVIDIA GPU"),
         (Options(device="cuda"), (), 1, "--device cuda: nvidia-smi lists no NVIDIA GPU"),
         (Options(device="cuda", engine="llamacpp"), THREE_GPUS, 2, "Replace --device cuda with --device cpu"),
+        (Options(decide="policy"), THREE_GPUS, 2, "--decide policy requires --engine llamacpp --device cpu"),
+        (Options(artefact="a"), THREE_GPUS, 2, "--artefact requires --engine llamacpp --device cpu"),
     ],
 )
 def test_an_impossible_choice_is_an_error(

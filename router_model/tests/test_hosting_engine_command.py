@@ -25,6 +25,12 @@ def test_the_cpu_fallback_runs_in_the_environment_of_the_installation() -> None:
     assert made.model == "SmolLM2-135M-Instruct"
 
 
+def test_the_cpu_fallback_gets_what_decides() -> None:
+    made = command(Options(decide="language-model", artefact="a b", model="m.gguf"), CPU).as_shell()
+    assert "-m rl_router_model --decide language-model --artefact 'a b' --model m.gguf --host" in made
+    assert "--decide" not in command(Options(decide="language-model"), GPUS).as_shell()
+
+
 def test_on_gpus_vllm_serves_a_7b_model_with_tool_calls_on_all_of_them() -> None:
     assert command(Options(), GPUS).as_shell() == (
         "env CUDA_VISIBLE_DEVICES=0,2 vllm serve Qwen/Qwen2.5-7B-Instruct --gpu-memory-utilization 0.9 "

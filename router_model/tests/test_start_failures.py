@@ -31,7 +31,7 @@ def test_a_port_in_use() -> None:
 def test_a_damaged_model_file(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(b"GGUF and then nonsense")
-    done = start("--model", str(damaged), "--port", "0")
+    done = start("--model", str(damaged), "--port", "0", "--decide", "language-model")
     assert done.returncode == ExitCode.ENGINE
     assert "llama.cpp cannot load" in done.stderr.splitlines()[-1]
 
@@ -108,6 +108,7 @@ def test_a_missing_libgomp_is_reported_with_its_package(tmp_path: Path) -> None:
             "the chat template /no/such.jinja cannot be read",
         ),
         (["--model", "/no/such.gguf"], ExitCode.MODEL_MISSING, "no such model file: /no/such.gguf"),
+        (["--artefact", "/no/such"], ExitCode.COMMAND_LINE, "--artefact: /no/such: the artefact cannot be read"),
         (["--model", "hf://acme/router"], ExitCode.COMMAND_LINE, "does not name a GGUF file on the hub"),
     ],
 )
@@ -121,7 +122,7 @@ def test_an_invalid_argument_is_one_line_before_the_model_is_loaded(
 
 
 def test_an_invalid_template_is_listed_among_the_possible_causes() -> None:
-    done = start("--port", "0", "--chat-template", "{% for %}")
+    done = start("--port", "0", "--chat-template", "{% for %}", "--decide", "language-model")
     assert done.returncode == ExitCode.ENGINE
     assert "an error in the chat template" in done.stderr.splitlines()[-1]
 

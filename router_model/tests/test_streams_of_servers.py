@@ -21,9 +21,10 @@ STREAMS = {
     "both broken": ">&{broken} 2>&{broken}",
     "both on a full disk": ">/dev/full 2>/dev/full",
 }
+LANGUAGE_MODEL = ["--decide", "language-model"]
 SERVERS = {
-    "the CPU fallback": ["rl_router_model"],
-    "the command that hosts it": ["rl_router_cli", "model", "--device", "cpu"],
+    "the CPU fallback": ["rl_router_model", *LANGUAGE_MODEL],
+    "the command that hosts it": ["rl_router_cli", "model", "--device", "cpu", *LANGUAGE_MODEL],
 }
 EXIT_CODES = {"the CPU fallback": 0, "the command that hosts it": 143}
 

@@ -54,7 +54,7 @@ class Options:
     max_model_len: int | None = None
     tool_call_parser: str = "hermes"
     chat_template: str = ""
-    decide: str = ""
+    decide: str | None = None
     artefact: str = ""
     model: str = ""
     served_model_name: tuple[str, ...] = ()
@@ -142,7 +142,6 @@ def _add_decisions(group: argparse._ArgumentGroup) -> None:
     add(
         "--decide",
         type=_one_of(DECISIONS),
-        default="",
         metavar="|".join(DECISIONS),
         help="what answers requests for routing decisions: the learned policy, which only llama.cpp's server contains, "
         "or the language model (default: policy with llama.cpp, language-model with vLLM)",
