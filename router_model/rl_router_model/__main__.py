@@ -64,6 +64,8 @@ def _decisions(options: flags.Options) -> Decisions | None:
     """Returns what answers requests for decisions, or None if the language model does."""
     if options.decide == flags.LANGUAGE_MODEL:
         return None
+    # A decision is too small for the threads of numpy's linear algebra, which would wait actively for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # The libraries of the policy need memory and time to load, so only a server that decides by the policy loads them.
     from rl_router_model.decisions import endpoint, learned_policy
 

@@ -266,6 +266,14 @@ async def test_a_wrong_field_is_a_400_that_names_the_field(
 
 
 def test_a_missing_artefact_is_a_command_line_error(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match=r"--artefact: .* cannot be read") as error:
+    with pytest.raises(StartError, match="contains no artefact") as error:
+        load(str(tmp_path))
+    assert error.value.code == ExitCode.COMMAND_LINE
+
+
+def test_a_damaged_artefact_is_a_command_line_error(tmp_path: Path) -> None:
+    folder = write_artefact(tmp_path / "a", {"alpha": 0.5})
+    (folder / "policy.safetensors").write_bytes(b"")
+    with pytest.raises(StartError, match=r"--artefact: .*policy.safetensors: the SHA-256 is") as error:
         load(str(tmp_path))
     assert error.value.code == ExitCode.COMMAND_LINE

@@ -108,7 +108,7 @@ def test_a_missing_libgomp_is_reported_with_its_package(tmp_path: Path) -> None:
             "the chat template /no/such.jinja cannot be read",
         ),
         (["--model", "/no/such.gguf"], ExitCode.MODEL_MISSING, "no such model file: /no/such.gguf"),
-        (["--artefact", "/no/such"], ExitCode.COMMAND_LINE, "--artefact: /no/such: the artefact cannot be read"),
+        (["--artefact", "/no/such"], ExitCode.COMMAND_LINE, "--artefact: /no/such contains no artefact"),
         (["--model", "hf://acme/router"], ExitCode.COMMAND_LINE, "does not name a GGUF file on the hub"),
     ],
 )

@@ -11,7 +11,7 @@ from rl_router_policy import catalogue, embedding
 from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.decide import decide
 from rl_router_policy.errors import ArtefactError
-from rl_router_policy.folder import BUNDLED
+from rl_router_policy.folder import BUNDLED, newest_first
 from rl_router_policy.situation import Choice, Situation
 
 from rl_router_model.problem import ExitCode, StartError
@@ -44,10 +44,17 @@ class LearnedPolicy:
 
 
 def load(folder: str) -> LearnedPolicy:
-    """Returns the policy in a folder, or the bundled policy if `folder` is `bundled`. Raises StartError."""
+    """Returns the policy in a folder, or the bundled policy if `folder` is `bundled`. Raises StartError.
+
+    The folder is an artefact, or contains artefacts, of which the newest counts.
+    """
     path = BUNDLED if folder == _BUNDLED else Path(folder)
+    newest = next(iter(newest_first(path)), None)
+    if newest is None:
+        message = f"--artefact: {path} contains no artefact. Name a folder that contains one"
+        raise StartError(ExitCode.COMMAND_LINE, f"{message}, or use --decide language-model")
     try:
-        artefact = load_artefact(path, embedding.load(embedding.BUNDLED))
+        artefact = load_artefact(newest[0], embedding.load(embedding.BUNDLED))
     except ArtefactError as error:
         raise StartError(ExitCode.COMMAND_LINE, f"--artefact: {error}") from None
     return LearnedPolicy(artefact, {_tool_name(name): name for name in artefact.targets.names})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -27,6 +28,8 @@ def situation_of(
     setup: PolicySetup,
 ) -> bytes:
     """Returns the field `rl_router` of a request to the router model, as JSON."""
+    # The policy `learned`, which the same process may use later, must not use the threads of numpy's linear algebra.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # These modules import numpy, which uses 20 MB. Most router models do not need the field.
     from rl_router_policy.wire import as_json
 
