@@ -53,7 +53,8 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends libgomp1 \
  && rm -rf /var/cache/apt/* /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 COPY --from=build-model /opt/rl-router /opt/rl-router
-RUN python -m rl_router_model --help >/dev/null
+RUN python -m rl_router_model --help >/dev/null \
+ && python -c 'import rl_router_model.decisions.endpoint'
 USER 65532:65532
 EXPOSE 8000
 ENTRYPOINT ["python", "-m", "rl_router_model"]

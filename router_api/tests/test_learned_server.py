@@ -11,7 +11,10 @@ import pytest
 from rl_router_policy.situation import Candidate, Price
 from rl_router_policy.wire import situation_from
 
+from fakes.policy.artefacts import write_artefact
 from fakes.testbed.configuration import router_section, target
+from fakes.testbed.model_server import running_model_server
+from fakes.testbed.requests import QUESTION
 from fakes.testbed.router import RunningRouter, Testbed
 from fakes.upstreams.answers import in_turn, whole
 from fakes.upstreams.bodies import completion, decision, reply, select
@@ -112,12 +115,19 @@ async def test_another_model_of_the_same_server_gets_no_situation(testbed: Testb
 async def test_the_reasons_of_the_server_are_part_of_the_metadata(testbed: Testbed) -> None:
     answer = {**decision("call_alpha"), "rl_router": REASONS}
     router, _ = await started(testbed, listing(ANNOUNCEMENT), [answer], max_turns=1)
-    assert (await router.answer())["router_metadata"]["decision"] == {
-        "policy": "rl",
-        "artefact": ARTEFACT,
-        "reason": "the best of 2 candidates",
-        "candidates": [{"target": "alpha", "quality": 0.75, "preference": 0.5, "cost": 0.25}],
-    }
+    explained = (await router.answer())["router_metadata"]["decision"]
+    assert (explained["policy"], explained["artefact"], explained["chosen"]) == ("rl", ARTEFACT, "alpha")
+    assert (explained["reason"], explained["guard"]["verdict"]) == ("the best of 2 candidates", "unproven")
+    (estimate,) = explained["candidates"]
+    assert [estimate[name] for name in ("target", "quality", "preference", "cost", "propensity")] == [
+        "alpha", 0.75, 0.5, 0.25, 1,
+    ]  # fmt: skip
+
+
+async def test_the_reasons_of_a_server_that_announces_no_policy_do_not_count(testbed: Testbed) -> None:
+    answer = {**decision("call_alpha"), "rl_router": REASONS}
+    router, _ = await started(testbed, listing(None), [answer], max_turns=1)
+    assert "decision" not in (await router.answer())["router_metadata"]
 
 
 @pytest.mark.parametrize("reasons", [None, "x", {"artefact": 5}, {"artefact": "a", "reason": "b", "candidates": {}}])
@@ -134,8 +144,30 @@ async def test_a_server_without_a_choice_is_not_called_again_for_the_same_decisi
     router, model = await started(testbed, listing(ANNOUNCEMENT), [{**reply("no"), "rl_router": reasons}])
     metadata = (await router.answer())["router_metadata"]
     assert metadata["routing_strategy"] == "fallback"
-    assert metadata["decision"]["reason"] == "every candidate's call failed"
     assert len(model.requests) == 1
+    preview = await router.client.post("/v1/route", json={"model": "router", "messages": QUESTION})
+    assert preview.json()["words"] == "every candidate's call failed"
+
+
+async def test_the_cpu_fallback_decides_by_price_and_quality_without_its_language_model(
+    testbed: Testbed, tmp_path: Path
+) -> None:
+    artefact = write_artefact(tmp_path / "artefact", {"alpha": 0.9, "beta": 0.8})
+    prices = {"alpha": {"input": "10", "output": "100"}, "beta": {"input": "1", "output": "2"}}
+    targets = [
+        target(name, (await testbed.upstream(whole(completion(name)))).url, price=price)
+        for name, price in prices.items()
+    ]
+    with running_model_server("--artefact", str(artefact)) as server:
+        section = {"base_url": f"{server.url}/v1"}
+        router = await testbed.start_router(router=section, targets=targets, routing={"guard": False, "max_turns": 1})
+        chosen = {}
+        for prefer in ("cost", 100):
+            metadata = (await router.answer(router={"prefer": prefer}))["router_metadata"]
+            assert metadata["decision"]["chosen"] == metadata["model_used"]
+            chosen[prefer] = metadata["model_used"]
+    assert chosen == {"cost": "beta", 100: "alpha"}
+    assert not [line for line in server.lines if "loading" in line]
 
 
 async def test_a_list_of_models_that_fails_does_not_change_decisions(testbed: Testbed) -> None:

@@ -16,7 +16,7 @@ from rl_router_policy.text import shortened
 from rl_router_policy.value import worth
 
 from ..conversation.request import Message, Request
-from ..routing.decide import Candidate, Limits, PastCall
+from ..routing.decide import Candidate, Limits, PastCall, PolicySetup
 
 _TOOL_ROLES = ("tool", "function")
 _LIST = msgspec.json.Decoder(list[Raw] | None)
@@ -35,6 +35,14 @@ class Terms:
     second_price: float
     verdict: Verdict
     ranking: tuple[str, ...]
+
+
+def terms_of(setup: PolicySetup) -> Terms:
+    """Returns what a configuration contributes to each situation."""
+    routing = setup.routing
+    # No artefact can be proven yet.
+    verdict: Verdict = "unproven" if routing.guard else "off"
+    return Terms(setup.unit, float(routing.second_price), verdict, routing.fallback)
 
 
 def situation_of(

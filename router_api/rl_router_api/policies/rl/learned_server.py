@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -13,33 +14,90 @@ from msgspec import Struct
 from ...conversation.answer import Answer
 from ...conversation.request import Request
 from ...routing.decide import Candidate, Limits, PastCall, PolicySetup
+from ..explanation import Explainer, explainer_of
+
+if TYPE_CHECKING:
+    from rl_router_policy.situation import Choice, Situation
+
+    from ..situation import Terms
 
 
-def is_available() -> bool:
-    """Returns whether the libraries are installed that a description of a decision needs."""
-    return find_spec("numpy") is not None
+class LearnedServer:
+    """What the requests to a server with a learned policy contain under one configuration."""
+
+    def __init__(self, setup: PolicySetup) -> None:
+        self._setup = setup
+        self.is_supported = find_spec("numpy") is not None
+        """Whether the libraries are installed that a description needs."""
+
+    def describe(
+        self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
+    ) -> Situation:
+        """Returns the situation in which a policy decides about a request."""
+        from ..situation import situation_of
+
+        return situation_of(conversation, candidates, limits, calls, self._terms)
+
+    def explain(self, situation: Situation, choice: Choice) -> dict[str, Any] | None:
+        """Returns the field `decision` of `router_metadata`."""
+        return self._explainer.explain(situation, choice)
+
+    @cached_property
+    def _terms(self) -> Terms:
+        from ..situation import terms_of
+
+        return terms_of(self._setup)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return explainer_of("rl", self._setup, self._terms)
 
 
-def situation_of(
-    conversation: Request,
-    candidates: Sequence[Candidate],
-    limits: Limits,
-    calls: Sequence[PastCall],
-    setup: PolicySetup,
-) -> bytes:
-    """Returns the field `rl_router` of a request to the router model, as JSON."""
-    # The policy `learned`, which the same process may use later, must not use the threads of numpy's linear algebra.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # These modules import numpy, which uses 20 MB. Most router models do not need the field.
-    from rl_router_policy.wire import as_json
+class Description:
+    """The description of one decision. The attribute `situation` is None until the function `field` is called."""
 
-    from .. import situation
+    def __init__(
+        self,
+        server: LearnedServer,
+        conversation: Request,
+        candidates: Sequence[Candidate],
+        limits: Limits,
+        calls: Sequence[PastCall],
+    ) -> None:
+        self._server = server
+        self._request = conversation, candidates, limits, calls
+        self.situation: Situation | None = None
 
-    routing = setup.routing
-    # No artefact can be proven yet.
-    verdict: Literal["unproven", "off"] = "unproven" if routing.guard else "off"
-    terms = situation.Terms(setup.unit, float(routing.second_price), verdict, routing.fallback)
-    return msgspec.json.encode(as_json(situation.situation_of(conversation, candidates, limits, calls, terms)))
+    def field(self) -> bytes:
+        """Returns the field `rl_router` of a request to the router model, as JSON."""
+        # The policy `learned`, which the process may use later, must not use the threads of numpy's linear algebra.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # The modules of the policy import numpy, which uses 20 MB. Most router models do not need the field.
+        from rl_router_policy.wire import as_json
+
+        self.situation = self._server.describe(*self._request)
+        return msgspec.json.encode(as_json(self.situation))
+
+    def reasons(self, answer: Answer, target: str | None) -> Reasons | None:
+        """Returns the reasons in the server's answer, which calls the target `target`.
+
+        Returns None if the server did not get the description, or if the answer contains no reasons.
+        """
+        field = answer.fields.get("rl_router")
+        if self.situation is None or field is None:
+            return None
+        try:
+            read = msgspec.json.decode(field, type=_Field)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        return Reasons(read.reason, self._server.explain(self.situation, read.choice(self.situation, target)))
+
+
+class Reasons(Struct, frozen=True):
+    """Why the server made a decision, in words and as the field `decision` of `router_metadata`."""
+
+    text: str
+    explanation: dict[str, Any] | None
 
 
 class _Estimate(Struct):
@@ -49,27 +107,20 @@ class _Estimate(Struct):
     cost: float | None = None
 
 
-class _Reasons(Struct):
+class _Field(Struct):
+    """The field `rl_router` of the server's answer."""
+
     artefact: str
     reason: str
+    challenger: str | None = None
     candidates: list[_Estimate] = []
 
+    def choice(self, situation: Situation, target: str | None) -> Choice:
+        """Returns the server's choice. Estimates of functions that are not offered do not count."""
+        from rl_router_policy.situation import Choice, Estimate
 
-def explanation_of(answer: Answer, functions: dict[str, str]) -> dict[str, Any] | None:
-    """Returns the reasons in an answer of the router model, or None if the answer contains none.
-
-    The keys of `functions` are the names of tools, and the values are the names of targets.
-    """
-    field = answer.fields.get("rl_router")
-    if field is None:
-        return None
-    try:
-        reasons = msgspec.json.decode(field, type=_Reasons)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    known = [each for each in reasons.candidates if each.tool in functions]
-    candidates = [
-        {"target": functions[each.tool], "quality": each.quality, "preference": each.preference, "cost": each.cost}
-        for each in known
-    ]
-    return {"policy": "rl", "artefact": reasons.artefact, "reason": reasons.reason, "candidates": candidates}
+        offered = {candidate.tool: candidate.target for candidate in situation.candidates}
+        tool = next((tool for tool, name in offered.items() if name == target), None)
+        known = [each for each in self.candidates if each.tool in offered]
+        estimates = tuple([Estimate(each.tool, each.quality, each.preference, each.cost) for each in known])
+        return Choice(self.artefact, self.reason, tool, challenger=self.challenger, candidates=estimates)

@@ -23,7 +23,8 @@ from ...conversation.answer import Answer
 from ...conversation.request import Request
 from ...errors import NoDecisionError
 from ...routing.decide import Candidate, Decision, Limits, PastCall, Policy, PolicySetup
-from . import learned_server, prompt
+from . import prompt
+from .learned_server import Description, LearnedServer, Reasons
 from .prompt import Way
 from .reading import ReadDecision, read_schema, read_tools
 
@@ -80,8 +81,7 @@ class RouterModelPolicy:
         self._router = setup.router
         self._routing = setup.routing
         self._ask_router_model = setup.ask
-        self._setup = setup
-        self._describes = learned_server.is_available()
+        self._learned_server = LearnedServer(setup)
         self._recent: deque[_Recent] = deque(maxlen=_RECENT_REQUESTS)
         self._starts_with_schema = setup.router.protocol == "json_schema"
         self._frames: dict[object, _PromptFrame] = {}
@@ -134,18 +134,17 @@ class RouterModelPolicy:
             messages = prompt.messages(frame.system, turn.conversation.messages, turn.calls, way, room)
             return prompt.repair_messages(messages) if repair else messages
 
-        def situation() -> bytes:
-            return learned_server.situation_of(turn.conversation, turn.candidates, turn.limits, turn.calls, self._setup)
-
+        server = self._learned_server
+        description = Description(server, turn.conversation, turn.candidates, turn.limits, turn.calls)
+        field = description.field if server.is_supported else None
         try:
-            described = situation if self._describes else None
-            paid = await self._ask_router_model(conversation, frame.tools, turn.limits, described)
+            paid = await self._ask_router_model(conversation, frame.tools, turn.limits, field)
         except NoDecisionError as error:
             return Decision(reason=str(error), cost=error.cost)
         read = read_tools if way == "tools" else read_schema
         parsed = read(paid.answer.first, frame.functions, selectable=bool(turn.selectable))
-        explanation = learned_server.explanation_of(paid.answer, frame.functions)
-        return _decision(parsed, paid.answer, turn, paid.cost, explanation)
+        reasons = description.reasons(paid.answer, parsed.calls[0].target if parsed.calls else None)
+        return _decision(parsed, paid.answer, turn, paid.cost, reasons)
 
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
         """With the protocol `auto`, records whether the request needed a repair (a second call of the router model).
@@ -190,13 +189,12 @@ class RouterModelPolicy:
         return _PromptFrame(system, msgspec.json.encode(fields), functions)
 
 
-def _decision(
-    read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal, explanation: dict[str, Any] | None
-) -> Decision:
+def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal, reasons: Reasons | None) -> Decision:
     if read.readable:
+        explanation = None if reasons is None else reasons.explanation
         return Decision(calls=read.calls, select=read.select, cost=cost, explanation=explanation)
-    if explanation is not None:
-        return Decision(reason=explanation["reason"], cost=cost, explanation=explanation)
+    if reasons is not None:
+        return Decision(reason=reasons.text, cost=cost)
     if read.text and turn.direct:
         return Decision(direct=_direct(answer, read.text), cost=cost)
     remedy = "Use `router.protocol: json_schema` or another router model"
