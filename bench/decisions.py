@@ -1,4 +1,4 @@
-"""Implements `python bench/decisions.py`, which measures the decisions of the bundled router model on a CPU.
+"""Implements `python bench/decisions.py`, which measures the decisions of the bundled language model on a CPU.
 
 The benchmark writes the tokens, duration and validity of the decisions to `bench/results.md`.
 """
@@ -37,7 +37,9 @@ def main() -> None:
         folder = Path(name)
         engine, router = free_port(), free_port()
         model = Process(
-            [sys.executable, "-m", "rl_router_model", "--port", str(engine)], LOAD_CORE, folder / "model.log"
+            [sys.executable, "-m", "rl_router_model", "--port", str(engine), "--decide", "language-model"],
+            LOAD_CORE,
+            folder / "model.log",
         )
         try:
             model.wait_until_it_answers(f"http://127.0.0.1:{engine}/v1/models")

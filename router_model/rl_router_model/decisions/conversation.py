@@ -50,7 +50,8 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 def _calls_of_tools(messages: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
     """Yields the calls of targets that have a message with a result."""
-    results = {message.get("tool_call_id"): text_of(message) for message in messages if message.get("role") == "tool"}
+    answers = [message for message in messages if message.get("role") == "tool"]
+    results = {id_: text_of(answer) for answer in answers if isinstance(id_ := answer.get("tool_call_id"), str)}
     for message in messages:
         for call in _objects(message.get("tool_calls")):
             function, id_ = call.get("function"), call.get("id")
