@@ -19,7 +19,7 @@ SETTINGS = Settings(MODELS, embedding.load(embedding.BUNDLED), lambda _: None)
 
 
 def test_a_policy_learns_from_200_prompts_of_a_table_that_was_left_out() -> None:
-    first = next(few(world(600, 1).table, world(800, 2).table, SETTINGS))
+    first = next(few(world(600, 1).table, world(800, 2).table, [1], SETTINGS))
     gain, low, high = first["seeds"]["1"]["aiq_gain"]
     assert first["mean_aiq_gain"] == gain
     assert 0 < low <= gain <= high

@@ -24,7 +24,6 @@ from .kept_out import FOLDS, Settings
 from .measures import MEASURES
 from .report import report
 
-SEEDS = (1, 2, 3)
 _LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "tokenizers")
 
 
@@ -34,13 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="folder with the tables")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--only", choices=list(MEASURES), action="append", help="run only this measure")
-    parser.add_argument("--seed", type=int, action="append", help="use only this seed (default: 1, 2 and 3)")
+    parser.add_argument("--seed", type=int, action="append", help="use only this seed. Repeat the option as needed")
     parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS, help="test only so many folds")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         for name in options.only or MEASURES:
-            _measure(name, options.data, tuple(options.seed or SEEDS), options.folds, options.out)
+            _measure(name, options.data, tuple(options.seed or MEASURES[name].seeds), options.folds, options.out)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -53,14 +52,14 @@ def _measure(name: str, data: Path, seeds: Sequence[int], folds: int, out: Path)
     models, words = read_models(data / "models.json"), embedding.load(embedding.BUNDLED)
     settings = Settings(models, words, lambda line: print(line, flush=True), folds)
     about = _about(name, data, seeds, settings)
-    for result in MEASURES[name](data, seeds, settings):
+    for result in MEASURES[name].run(data, seeds, settings):
         content = {**about, "seconds": round(time.monotonic() - begun), "result": result}
         (out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
         (out / "README.md").write_text(report(out))
 
 
 def _about(name: str, data: Path, seeds: Sequence[int], settings: Settings) -> dict[str, Any]:
-    options = "".join([f" --seed {seed}" for seed in seeds]) if tuple(seeds) != SEEDS else ""
+    options = "".join([f" --seed {seed}" for seed in seeds]) if tuple(seeds) != MEASURES[name].seeds else ""
     options += f" --folds {settings.folds}" if settings.folds != FOLDS else ""
     inputs = [data / f"{table}.jsonl.gz" for table in ("llmrouter", "mmlu-pro", "zeroeval")] + [data / "models.json"]
     return {

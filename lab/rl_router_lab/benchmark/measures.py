@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,15 @@ from .pairs import PAIRS, pair_figures
 from .unseen import unseen
 
 Result = dict[str, Any]
-Measure = Callable[[Path, Sequence[int], Settings], Iterator[Result]]
 _SPEED_PROMPTS, _SPEED_MODELS = 6_000, 9
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A function that yields the result so far from the folder of the tables, and the function's usual seeds."""
+
+    run: Callable[[Path, Sequence[int], Settings], Iterator[Result]]
+    seeds: tuple[int, ...] = (1, 2, 3)
 
 
 def _alone(pool: str, data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
@@ -44,11 +52,11 @@ def _unseen(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Re
     yield from unseen(joined([pools.whole_table(data, name) for name in pools.POOLS]), seeds[0], settings)
 
 
-def _few(data: Path, _: Sequence[int], settings: Settings) -> Iterator[Result]:
+def _few(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
     result: Result = {}
     for left_out in pools.POOLS:
         others = joined([pools.whole_table(data, name) for name in pools.POOLS if name != left_out])
-        for figures in few(others, pools.pool_table(data, left_out), settings):
+        for figures in few(others, pools.pool_table(data, left_out), seeds, settings):
             yield result | {left_out: figures}
             result[left_out] = figures
 
@@ -77,7 +85,11 @@ def _speed(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Res
     }
 
 
-MEASURES: dict[str, Measure] = {
-    **{name: partial(_alone, name) for name in pools.POOLS},
-    "shared": _shared, "few": _few, "pairs": _pairs, "speed": _speed, "unseen": _unseen,
-}  # fmt: skip
+MEASURES = {
+    **{name: Measure(partial(_alone, name)) for name in pools.POOLS},
+    "shared": Measure(_shared),
+    "few": Measure(_few, seeds=(1, 2, 3, 4, 5)),
+    "pairs": Measure(_pairs),
+    "speed": Measure(_speed, seeds=(1,)),
+    "unseen": Measure(_unseen, seeds=(1,)),
+}

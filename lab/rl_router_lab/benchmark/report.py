@@ -23,8 +23,8 @@ _HEADER = """\
 The command `make lab-bench` wrote this table from the JSON files in this folder, which contain all figures. Each JSON
 file names the command, the seeds, the versions of the libraries, and the hashes of the tables. `docs/learning.md`
 defines the measures. The policies were tested on prompts that they were not trained on: each prompt is predicted by a
-policy that was trained on four fifths of the other prompts. A figure is the mean over the seeds. Its interval is the
-mean of the seeds' 95 % intervals.
+policy that was trained on four fifths of the prompts. A figure is the mean over the seeds that reached it. Its interval
+is the mean of the seeds' 95 % intervals. If a row says "2 of 5 folds", only two fifths of the prompts were tested.
 
 | figure | value | 95 % interval | seeds |
 | --- | --- | --- | --- |
@@ -53,9 +53,10 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         name = f"{figures['strong']} or {figures['weak']}, {figures['labels']:,} labels of {_TITLES[pool]}"
         yield _row(f"{name}: APGR", each, sign="")
     for count, gap in found.get("unseen", {}).get("below_trained", {}).items():
-        yield _row(
-            f"a model never seen, {count.removeprefix('after ')} outcomes: AUC below a trained model's", [gap], ""
+        what = (
+            f"a model never seen, {count.removeprefix('after ')} outcomes, mean of {len(found['unseen']['by_model'])}"
         )
+        yield _row(f"{what} models: AUC below a trained model's", [gap], "")
     if "speed" in found:
         speed = found["speed"]
         what = f"training of {speed['prompts']:,} prompts and {speed['models']} models on two cores"

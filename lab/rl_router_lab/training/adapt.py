@@ -16,7 +16,7 @@ from rl_router_policy.targets import Targets
 
 from ..models import Models
 from ..table import Table
-from .fit import MEMBERS, Data, Fitted, Recall, best_option, memory_of, prepared
+from .fit import MEMBERS, Data, Fitted, Recall, best_option, memory_of, prepared, utility_interval
 
 _ABILITIES = (0.0, 0.5, 1.0)
 """The factors of the abilities that a prior expects. With 0, the prior expects the same quality for all prompts."""
@@ -42,7 +42,8 @@ def adapt(base: Predictor, table: Table, models: Models, seed: int) -> Fitted:
         memory=memory_of(data, weight, _RECALL),
     )
     qualities = _chances(items, vectors).mean(axis=0).astype(np.float32)
-    return Fitted(predictor, None, qualities, items.mean(axis=0).astype(np.float32), blended, stages)
+    means, interval = items.mean(axis=0).astype(np.float32), utility_interval(blended, data)
+    return Fitted(predictor, None, qualities, means, blended, stages, interval)
 
 
 def _prior(targets: Targets, abilities: float) -> Targets:

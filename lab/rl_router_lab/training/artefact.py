@@ -53,6 +53,7 @@ def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, p
         "preference": "gradient" if predictor.gradient else "outcomes",
         "neighbours": {"count": predictor.memory.count, "weight": predictor.memory.weight},
         "mean_utility": fitted.stages,
+        "mean_utility_interval": fitted.interval,
         "targets": [_target(table, models, at) for at in range(len(table.models))],
         "trained_on": provenance.trained_on(table),
     }

@@ -32,7 +32,7 @@ from .lengths import fit_lengths
 from .outcomes import Examples
 
 MEMBERS = 5
-
+_RESAMPLES = 1_000
 _MEMORY_LIMIT = 10_000
 """The number of prompts that an artefact's memory contains at most."""
 
@@ -57,7 +57,7 @@ class Fitted:
     The attribute `gradient` is the network of the second stage, even if the predictor does not use it. It is None if
     the second stage did not run. The attribute `held_out` contains a preference for each prompt and target, predicted
     by a network and a memory that have not seen the prompt. The attribute `stages` contains the mean utility of each
-    option that the training tried.
+    option that the training tried, and `interval` the 95 % interval of the best option's mean utility.
     """
 
     predictor: Predictor
@@ -66,6 +66,7 @@ class Fitted:
     mean_items: np.ndarray
     held_out: np.ndarray
     stages: dict[str, float]
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress:
     )
     qualities = np.mean([_chances(weights, data.examples) for weights in first], axis=0).mean(axis=0)
     items = _mean_items(heads[0].network, data.examples.inputs)
-    return Fitted(predictor, heads[1], qualities.astype(np.float32), items, blended, stages)
+    interval = utility_interval(blended, data)
+    return Fitted(predictor, heads[1], qualities.astype(np.float32), items, blended, stages, interval)
 
 
 def fit_outcomes(table: Table, models: Models, embedding: Embedding, seed: int) -> Predictor:
@@ -180,23 +182,43 @@ def best_option(
         means = _neighbour_means(data, chances, recall.neighbours)
         for weight in recall.shares:
             blended = chances + weight * (means - chances)
-            values[stage, weight] = (utility(blended, data.examples, data.costs), blended)
+            values[stage, weight] = (utility(blended, data), blended)
     stage, weight = max(values, key=lambda option: values[option][0])
     report = {f"{name}, memory {share:g}": round(value, 5) for (name, share), (value, _) in values.items()}
     return report, stage, weight, values[stage, weight][1]
 
 
-def utility(preferences: np.ndarray, examples: Examples, costs: Costs) -> float:
+def utility(preferences: np.ndarray, data: Data) -> float:
     """Returns the mean utility of the best preference, over weights of the cost and over tables."""
-    totals = []
-    for table in np.unique(examples.tables):
-        rows = np.where(examples.tables == table)[0]
-        known, at = ~np.isnan(examples.scores[rows]), np.arange(len(rows))
-        for price in (0.0, *gradient.PRICES):
-            ranked = np.where(known, preferences[rows] - price * costs.expected[rows], -np.inf)
-            chosen = ranked.argmax(axis=1)
-            totals.append((examples.scores[rows][at, chosen] - price * costs.real[rows][at, chosen]).mean())
-    return float(np.mean(totals))
+    return float(utilities(preferences, data) @ _table_weights(data))
+
+
+def utilities(preferences: np.ndarray, data: Data) -> np.ndarray:
+    """Returns the utility of the best preference for each prompt: the mean over weights of the cost."""
+    examples, costs, at = data.examples, data.costs, np.arange(len(preferences))
+    known = ~np.isnan(examples.scores)
+    totals = np.zeros(len(preferences))
+    prices = (0.0, *gradient.PRICES)
+    for price in prices:
+        chosen = np.where(known, preferences - price * costs.expected, -np.inf).argmax(axis=1)
+        totals += examples.scores[at, chosen] - price * costs.real[at, chosen]
+    return totals / len(prices)
+
+
+def utility_interval(preferences: np.ndarray, data: Data) -> tuple[float, float]:
+    """Returns the ends of the mean utility's 95 % interval, from 1,000 resamples of the prompts of each table."""
+    values, random = utilities(preferences, data), np.random.default_rng(0)
+    tables = [values[data.examples.tables == table] for table in np.unique(data.examples.tables)]
+    means = [[random.choice(each, len(each)).mean() for each in tables] for _ in range(_RESAMPLES)]
+    low, high = np.percentile(np.mean(means, axis=1), [2.5, 97.5])
+    return round(float(low), 5), round(float(high), 5)
+
+
+def _table_weights(data: Data) -> np.ndarray:
+    """Returns the weight of each prompt in a mean in which all tables count the same."""
+    _, positions, sizes = np.unique(data.examples.tables, return_inverse=True, return_counts=True)
+    weights: np.ndarray = 1 / sizes[positions] / len(sizes)
+    return weights
 
 
 def _neighbour_means(data: Data, chances: np.ndarray, neighbours: int) -> np.ndarray:
