@@ -7,8 +7,9 @@ from math import exp
 from .decide import utility
 from .situation import Choice, Situation
 
-_TEMPERATURE = 0.03
-"""The temperature of the softmax policy that the training by policy gradient improves."""
+TEMPERATURE = 0.03
+"""The temperature of the softmax policy that the training by policy gradient improves: the difference of utilities at
+which the policy prefers the better candidate e to 1."""
 
 
 def probabilities(situation: Situation, choice: Choice) -> dict[str, float]:
@@ -23,5 +24,5 @@ def probabilities(situation: Situation, choice: Choice) -> dict[str, float]:
     by_tool = {candidate.tool: candidate for candidate in situation.candidates}
     utilities = {each.tool: utility(situation, by_tool[each.tool], each) for each in choice.candidates}
     best = max(utilities.values(), default=0.0)
-    weights = {tool: exp((value - best) / _TEMPERATURE) for tool, value in utilities.items()}
+    weights = {tool: exp((value - best) / TEMPERATURE) for tool, value in utilities.items()}
     return {**chances, **{tool: weight / sum(weights.values()) for tool, weight in weights.items()}}

@@ -16,12 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from rl_router_policy.probabilities import TEMPERATURE
 
 from .item_network import Weights, logits
 from .outcomes import Batches, Examples, descend, improve, stopping_shares
 
-TEMPERATURE = 0.03
-"""The difference of utilities at which the policy prefers the better candidate e to 1."""
 _LOWEST, _HIGHEST = 0.003, 1.0
 """The range of the random weights of the cost, for costs whose mean in a table is 1."""
 PRICES = np.geomspace(_LOWEST, _HIGHEST, 12)
