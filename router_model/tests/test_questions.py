@@ -91,6 +91,7 @@ def test_the_input_may_be_a_list_of_messages(policy: LearnedPolicy) -> None:
         ({"questions": "x"}, "questions", "`questions` must be a list of 1 to 400 questions"),
         ({"questions": [{"type": "predicate"}]}, "questions[0]", "`questions[0].type` is 'predicate', not 'choice'"),
         ({"questions": [5]}, "questions[0]", "`questions[0].type` is None, not 'choice'"),
+        ({"questions": [{"type": "choice", "choices": 1}]}, "questions[0]", "at least 2 different choices"),
         ({"questions": [choice("alpha")]}, "questions[0]", "at least 2 different choices"),
         ({"questions": [choice("alpha", "alpha")]}, "questions[0]", "at least 2 different choices"),
         ({"questions": [choice("alpha", True)]}, "questions[0]", "contains a value that is not a text"),

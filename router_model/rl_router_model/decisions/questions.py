@@ -53,8 +53,9 @@ def _offer(question: Any, path: str) -> Offer:
     if kind != "choice":
         raise RequestError(f"`{path}.type` is {kind!r}, not 'choice'. {_REMEDY}", path)
     choices = question.get("choices")
-    values = [each.get("value") if isinstance(each, dict) else None for each in choices or ()]
-    if not isinstance(choices, list) or len(values) < _MIN_CHOICES or len(set(map(str, values))) < len(values):
+    listed = choices if isinstance(choices, list) else ()
+    values = [each.get("value") if isinstance(each, dict) else None for each in listed]
+    if len(values) < _MIN_CHOICES or len(set(map(str, values))) < len(values):
         raise RequestError(f"`{path}.choices` must be a list of at least {_MIN_CHOICES} different choices", path)
     names = [value for value in values if isinstance(value, str)]
     if len(names) < len(values):
