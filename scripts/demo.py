@@ -1,7 +1,8 @@
 """Implements `make demo`, which shows a routed answer on this machine.
 
-The demo starts the bundled router model on port 8000, starts the router API on port 8800, and sends one question with
-the openai package. The demo prints the answer, and prints how the answer was routed. Without the flag `--once`, the
+The demo prints a table of decisions among the catalogue's models, without a call to a model. Then the demo starts the
+bundled router model on port 8000, starts the router API on port 8800, and sends one question with the openai package.
+The demo prints the answer, and prints how the answer was routed. Without the flag `--once`, the
 servers run until Ctrl-C, so that users can try the README's examples. The demo always stops the servers that it
 started.
 """
@@ -29,6 +30,7 @@ import environment
 if __name__ == "__main__":
     environment.reenter(__file__)
 
+import decision_table
 import live_check
 import openai
 import yaml
@@ -131,6 +133,7 @@ def _demonstrate(arguments: argparse.Namespace) -> None:
     client = live_check.connect(argparse.Namespace(url=url, api_key="dummy", timeout=120.0))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl-router-demo-")))
+        _show_decisions(folder)
         children = [_start_router_model(stack, arguments, folder), _start_router_api(stack, arguments, folder)]
         _ask(client)
         if not arguments.once:
@@ -144,16 +147,39 @@ def _stop(child: Child) -> None:
     child.stop()
 
 
+def _show_decisions(folder: Path) -> None:
+    """Prints how the bundled policy would route a few prompts among the catalogue's models."""
+    _say("How the bundled policy would route these prompts among the catalogue's models. No model is called.")
+    _say("The guard is off here, because nothing has proven yet that the policy chooses well for these models.\n")
+    port = _free_port()
+    path = folder / "catalogue.yaml"
+    path.write_text(yaml.safe_dump(decision_table.configuration(yaml.safe_load(CATALOGUE.read_text()), port)))
+    with contextlib.ExitStack() as stack:
+        child = Child("rl_router_api", ["--config", str(path)], folder / "decisions.log")
+        stack.callback(child.stop)
+        child.wait_until_ready(f"http://127.0.0.1:{port}/ready", API_READY)
+        try:
+            decision_table.show(f"http://127.0.0.1:{port}")
+        except OSError as error:
+            raise DemoError(f"no decision: {error}") from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _start_router_model(stack: contextlib.ExitStack, arguments: argparse.Namespace, folder: Path) -> Child:
     names = [ROUTER_MODEL, *(name for name, *_ in TARGETS)]
-    _say(f"Starting the router model on port {arguments.model_port}: SmolLM2-135M on the CPU.")
+    _say(f"Starting the router model on port {arguments.model_port}: the policy decides, SmolLM2-135M answers.")
     child = Child(
         "rl_router_model", ["--port", str(arguments.model_port), "--served-model-name", *names], folder / "model.log"
     )  # fmt: skip
     stack.callback(_stop, child)
     child.wait_until_ready(f"http://127.0.0.1:{arguments.model_port}/health", MODEL_READY)
     _say(f"The targets {', '.join(names[1:])} are one small model under three names with invented prices.")
-    _say("A model this small returns valid decisions, but poor ones.")
+    _say("The policy knows only the prices of these three targets. The guard is off, so that the policy decides.")
     return child
 
 
@@ -180,6 +206,7 @@ def _configuration(arguments: argparse.Namespace, targets: list[dict[str, Any]])
             "timeout": 60,
         },
         "targets": targets,
+        "routing": {"guard": False},
         "server": {"port": arguments.serve_port, "admin_port": None},
     }
 

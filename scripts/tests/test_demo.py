@@ -106,7 +106,14 @@ def test_the_demo_shows_an_answer_that_its_model_routed(demo: Demo) -> None:
 
 def test_the_demo_states_the_limits_of_its_model(demo: Demo) -> None:
     assert "one small model under three names with invented prices" in demo.output
-    assert "A model this small returns valid decisions, but poor ones." in demo.output
+    assert "The policy knows only the prices of these three targets. The guard is off" in demo.output
+
+
+def test_the_demo_shows_decisions_among_the_models_of_the_catalogue(demo: Demo) -> None:
+    table = demo.output.partition("chosen target")[2].partition("Starting the router model")[0]
+    rows = re.findall(r"^  \S.* {2}(\S+) +(0\.\d\d) +\$(0\.\d{6})$", table, re.MULTILINE)
+    assert len(rows) == 5, table
+    assert table.count("the best of ") == 5, table
 
 
 def test_the_python_examples_of_the_readme_work_unchanged(demo: Demo) -> None:
