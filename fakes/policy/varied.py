@@ -28,6 +28,7 @@ def write_varied_artefact(folder: Path, names: Sequence[str], seed: int = 0) -> 
         **_head(random, "gradient", len(names)),
         "lengths.weights": np.array([*random.normal(0, 0.05, _FEATURES), np.log(TOKENS)], np.float32),
         "lengths.factors": random.uniform(0.5, 2, len(names)).astype(np.float32),
+        "lengths.slopes": np.ones(len(names), np.float32),
         "lengths.usual": np.array(1, np.float32),
         "mean_qualities": random.uniform(0.3, 0.9, len(names)).astype(np.float32),
         "mean_items": _numbers(random, 4, _ITEM),
