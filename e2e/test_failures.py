@@ -24,7 +24,13 @@ BROKEN = {
         ("ModelReady", "ModelPathMissing", "/nowhere/model.gguf"),
     ),
     "too little memory": (
-        {"model": {"resources": {"limits": {"memory": "64Mi"}, "requests": {"memory": "64Mi"}}}},
+        # Without this option, the CPU fallback loads its language model only when a request needs it.
+        {
+            "model": {
+                "extraArgs": ["--decide", "language-model"],
+                "resources": {"limits": {"memory": "64Mi"}, "requests": {"memory": "64Mi"}},
+            }
+        },
         ("ModelReady", "OutOfMemory", "memory"),
     ),
     "a crash loop": (

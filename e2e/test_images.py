@@ -27,8 +27,9 @@ def test_an_image_has_no_compiler_and_no_cache(image: str) -> None:
     assert run(*root_shell, "sh", image, "-c", f"for name in {COMPILERS}; do command -v $name || true; done") == ""
 
 
-def test_the_image_of_the_api_is_smaller_than_250_mb() -> None:
-    assert int(_inspect(API, "{{.Size}}")) < 250 * MEGABYTE
+def test_the_image_of_the_api_is_smaller_than_300_mb() -> None:
+    # The libraries of the learned policy are 73 MB of this size, of which numpy is 59 MB.
+    assert int(_inspect(API, "{{.Size}}")) < 300 * MEGABYTE
 
 
 def _inspect(image: str, template: str) -> str:
