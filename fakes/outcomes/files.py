@@ -12,7 +12,7 @@ from .world import MODELS
 
 
 def write_table(file: Path, table: Table) -> None:
-    """Writes a table in the tidy form. A file whose name ends in `.gz` is compressed."""
+    """Writes a table in the tidy form, without contexts and costs. A file whose name ends in `.gz` is compressed."""
     rows = [
         {
             "id": prompt.id,
@@ -28,7 +28,7 @@ def write_table(file: Path, table: Table) -> None:
 
 
 def write_models(file: Path) -> None:
-    """Writes the models of the world as a file for the option `--models`."""
+    """Writes `MODELS` as a file for the lab's option `--models`."""
     models = {
         name: {
             "price": {"input": model.price.input, "output": model.price.output},

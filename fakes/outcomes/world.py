@@ -1,7 +1,8 @@
 """A world with a known answer: synthetic prompts, and models whose probability of a good answer is known.
 
-Each prompt has a kind and a difficulty, which the words of the prompt show. Each model is good at some kinds, and costs
-more or less. So the best policy is known, and the regret of any other policy can be computed without sampling error.
+Each prompt has a kind and a difficulty, which the words of the prompt show. Each model is better at some kinds
+than at others, and the models have different prices. So the best policy is known, and the regret of any other policy
+can be computed without sampling error.
 """
 
 from __future__ import annotations
@@ -40,20 +41,20 @@ _SKILLS = {
     "mathematician": {"algebra": 2.6, "code": 0.3, "history": -1.5, "cooking": -1.0, "law": -1.0},
     "small": {"algebra": -1.5, "code": -1.5, "history": -0.5, "cooking": 1.8, "law": -1.5},
 }
-"""The logit of a good answer for each kind of prompt, at a mean difficulty."""
+"""The logit of the probability of a good answer for each model and kind of prompt, at the difficulty 0."""
 _OUTPUT_TOKENS = 300
 
 
 @dataclass(frozen=True)
 class World:
-    """A table of outcomes, with the true probability of a good answer for each prompt and model."""
+    """A table of outcomes, with the true chance of a good answer and the cost in USD for each prompt and model."""
 
     table: Table
     chances: np.ndarray
     costs: np.ndarray
 
     def regret(self, chosen: np.ndarray, value: float) -> float:
-        """Returns how much lower the mean utility of the chosen models is than the mean utility of the best models.
+        """Returns how much lower the mean utility of the chosen models is than that of the best model for each prompt.
 
         The argument `value` is the worth of a good answer in US dollars.
         """
@@ -61,15 +62,15 @@ class World:
         return float((utilities.max(axis=1) - utilities[np.arange(len(chosen)), chosen]).mean())
 
     def constant_regret(self, value: float) -> float:
-        """Returns the regret of the best constant."""
+        """Returns the regret of the best constant, which chooses one model for all prompts."""
         size, models = self.chances.shape
         return min(self.regret(np.full(size, model), value) for model in range(models))
 
 
 def world(prompts: int, seed: int, *, shuffled: bool = False) -> World:
-    """Returns a world with a number of prompts.
+    """Returns a random world with `prompts` prompts. The same seed gives the same world.
 
-    If `shuffled` is true, each prompt has the scores of another prompt, so that nothing can be learned from the text.
+    If `shuffled` is true, the scores are permuted among the prompts, so that nothing can be learned from the text.
     """
     random = np.random.default_rng(seed)
     kinds = random.choice(list(SUBJECTS), prompts)

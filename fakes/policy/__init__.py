@@ -1,1 +1,1 @@
-"""Small artefacts for tests, whose predictions are known."""
+"""Small artefacts and requests for tests of the learned policy."""

@@ -1,4 +1,4 @@
-"""Artefacts that predict fixed qualities, without a training."""
+"""Artefacts whose predictions are known, made without training."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def write_artefact(
     tensors: Mapping[str, np.ndarray] | None = None,
     **manifest: Any,
 ) -> Path:
-    """Writes an artefact that predicts a quality for each target. Returns the folder.
+    """Writes an artefact that predicts the quality in `qualities` for each target. Returns the folder.
 
     The quality of a target does not depend on the prompt, unless `digits` names the target: then the logit of the
-    quality grows by the number in `digits` for each fifth of the prompt's characters that are digits. An unknown target
-    has the quality 0.5. The argument `tensors` replaces tensors of the artefact.
+    quality changes with the share of digits in the prompt. The change is 0.84 times the number in `digits` if a fifth
+    of the characters are digits. An unknown target has the quality 0.5. The argument `tensors` replaces tensors of the
+    file `policy.safetensors`, and the argument `manifest` replaces fields of the manifest.
     """
     names = list(qualities)
     chances = np.array([qualities[name] for name in names], np.float32)
@@ -66,12 +67,12 @@ def write_artefact(
 
 
 def artefact(folder: Path, qualities: Mapping[str, float]) -> Artefact:
-    """Writes and loads an artefact that predicts a quality for each target."""
+    """Writes and loads an artefact that predicts the quality in `qualities` for each target."""
     return load_artefact(write_artefact(folder, qualities), EMBEDDING)
 
 
 def _hidden() -> np.ndarray:
-    """Returns the weights of a hidden layer whose first number depends only on the share of digits in the prompt."""
+    """Returns the weights of a hidden layer whose first unit depends only on the share of digits in the prompt."""
     weights = np.zeros((1, EMBEDDING.dimensions + _FEATURES, _HIDDEN), np.float32)
     weights[0, EMBEDDING.dimensions + TEXT_NAMES.index("digits"), 0] = 1
     return weights

@@ -1,4 +1,4 @@
-"""Requests for decisions: recorded situations, and the requests to a router model that describe them."""
+"""Requests for decisions: random situations, and the requests to a router model that describe them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rl_router_policy.situation import Call, Candidate, Price, Situation
 from rl_router_policy.wire import as_json
 
 TRAINED = ("alpha", "beta", "delta", "epsilon", "gamma", "zeta")
-"""The names of targets that the artefact for the recorded requests knows."""
+"""The names of the targets that the artefact for these requests knows."""
 PRICES = {name: Price(0.1 * 2**at, 0.5 * 2**at) for at, name in enumerate(TRAINED)}
 UNKNOWN = Candidate("call_new_8b", "new-8b", price=Price(0.2, 0.4), profile=Profile(parameters=8.0))
-"""A target that the artefact does not know."""
+"""A candidate whose target the artefact does not know."""
 _WORDS = (
     "solve", "equation", "function", "python", "king", "war", "recipe", "butter", "contract", "court", "please", "why",
     "x = 3", "Was ist", "\n", "(A) yes", "1,024", "🙂", "{}", "proof", "translate", "the", "of", "a",
@@ -23,13 +23,13 @@ _WORDS = (
 
 
 def recorded(count: int = 200, seed: int = 21) -> list[Situation]:
-    """Returns different situations. Every fourth one has calls, and the guard lets the policy serve in half of them."""
+    """Returns random situations. A quarter of them have calls, and the guard lets the policy serve in half of all."""
     draw = random.Random(seed)
     return [_situation(draw, at) for at in range(count)]
 
 
 def completion_request(situation: Situation, way: str = "tools", **fields: Any) -> dict[str, Any]:
-    """Returns the body of the chat completion that offers the candidates of a situation as tools or by a schema."""
+    """Returns the body of a chat completion request that offers a situation's candidates as tools or by a schema."""
     selectable = [call.call_id for call in situation.calls if call.status == "ok"]
     offer = _tools(situation, selectable) if way == "tools" else _schema(situation, selectable)
     messages = [{"role": "system", "content": "Decide."}, {"role": "user", "content": situation.text}]
@@ -37,7 +37,7 @@ def completion_request(situation: Situation, way: str = "tools", **fields: Any) 
 
 
 def tool(name: str) -> dict[str, Any]:
-    """Returns the tool that calls a function without parameters."""
+    """Returns the tool definition of a function without parameters."""
     return {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
 
 
@@ -68,7 +68,7 @@ def _situation(draw: random.Random, at: int) -> Situation:
 
 
 def _calls(draw: random.Random, names: list[str]) -> tuple[Call, ...]:
-    """Returns the failed call of one candidate, and sometimes the answer of another candidate."""
+    """Returns a failed call to one candidate and, in half of the cases, a completed call to another candidate."""
     first, second = draw.sample(names, 2)
     failed = Call("call_1", f"call_{first}", "failed", "overloaded", 0.0, 0.5)
     answered = Call("call_2", f"call_{second}", "ok", "4", 0.001, 1.5)

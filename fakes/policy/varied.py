@@ -1,4 +1,4 @@
-"""An artefact whose predictions depend on the prompt, without a training."""
+"""An artefact whose predictions depend on the prompt, made without training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HIDDEN, _ITEM, _PROMPTS, _KEY = 4, 3, 60, 82
 
 
 def write_varied_artefact(folder: Path, names: Sequence[str], seed: int = 0) -> Path:
-    """Writes an artefact with all parts, whose weights are random numbers. Returns the folder."""
+    """Writes an artefact with all parts, in which most numbers are random. Returns the folder."""
     random = np.random.default_rng(seed)
     policy = {
         "scaler.centre": np.zeros(EMBEDDING.dimensions, np.float32),

@@ -27,7 +27,7 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") -> int:
-    """Runs the command that the first argument names. Returns the exit code, which is 1 if an input is wrong."""
+    """Runs the named command. Returns the exit code, which is 1 if an input is wrong or a file cannot be written."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Trains a policy on a table of outcomes, and shows whether the policy is better than one model.",

@@ -136,7 +136,7 @@ def auroc(predicted: Array, scores: Array) -> float | None:
 
 
 def mean_auroc(outcomes: Outcomes, table: Table) -> float | None:
-    """Returns the mean AUROC over all pairs of a model and a task with at least 50 prompts."""
+    """Returns the mean AUROC over all models and tasks with at least 50 prompts, or None if no AUROC exists."""
     tasks = np.array([prompt.task for prompt in table.prompts])
     groups = [
         auroc(outcomes.predictions.qualities[rows, model], outcomes.scores[rows, model])

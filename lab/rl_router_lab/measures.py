@@ -1,7 +1,7 @@
 """Measures of a router on prompts that every model of the pool answered. docs/learning.md defines each measure.
 
-All functions take the scores and the costs of the models as arrays of the shape (prompts, models). Scores are between 0
-and 1. Costs are in US dollars.
+Arrays of scores and costs have the shape (prompts, models), unless a docstring names another shape. Scores are between
+0 and 1. Costs are in US dollars.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 WEIGHTS: Array = np.concatenate([[0.0], np.geomspace(1e-2, 1e6, 160)])
-"""The weights of the cost at which a router's curve is taken, per US dollar."""
+"""The weights of the cost, per US dollar. Each weight gives one point of a router's curve."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Hull:
         return np.interp(cost, self.costs, self.qualities)
 
     def cost_of(self, quality: float) -> float | None:
-        """Returns the lowest cost at which the hull has a quality, or None if the hull does not reach the quality."""
+        """Returns the lowest cost at which the hull reaches a quality, or None if the hull never reaches it."""
         if quality > self.qualities[-1]:
             return None
         return float(np.interp(quality, self.qualities, self.costs))
 
     def area(self, low: float, high: float) -> float:
-        """Returns the mean quality of the hull between two costs. The mean is exact, because the hull is linear between
-        its corners."""
+        """Returns the mean quality of the hull between two costs, or the quality at `low` if `high` is not above `low`.
+        The mean is exact, because the hull is linear between its corners."""
         if high <= low:
             return float(self.at(np.array([low]))[0])
         inside = (self.costs > low) & (self.costs < high)
@@ -46,7 +46,7 @@ class Hull:
 
 
 def hull(costs: Array, qualities: Array) -> Hull:
-    """Returns the upper hull of the points."""
+    """Returns the upper hull of the points (cost, quality)."""
     corners: list[tuple[float, float]] = []
     for index in np.lexsort((-qualities, costs)):
         point = (float(costs[index]), float(qualities[index]))
@@ -66,14 +66,14 @@ def _is_below(middle: tuple[float, float], left: tuple[float, float], right: tup
 def choices(preferences: Array, expected_costs: Array) -> NDArray[np.intp]:
     """Returns the index of the chosen model for each weight and prompt: (weights, prompts).
 
-    If several models are equal, the first model is chosen. The models must be in the order of their names.
+    If several models are equally good, the first model is chosen. The models must be in the order of their names.
     """
     return np.stack([np.argmax(preferences - weight * expected_costs, axis=1) for weight in WEIGHTS])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The curve of a router beside the models as constants.
+    """The measures of a router's curve and of the models as constants.
 
     The attribute `match` is None if the router does not reach the best constant's quality.
     """
@@ -91,7 +91,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Routed:
-    """The answers that a router's choices give at each weight of the cost, beside all answers.
+    """The answers that a router chooses at each weight of the cost, and the answers of all models.
 
     The shape of `chosen_scores` and `chosen_costs` is (weights, prompts). The shape of `scores` and `costs` is
     (prompts, models).
@@ -136,12 +136,12 @@ def _comparison(costs: Array, scores: Array, constant_costs: Array, constant_sco
 
 
 def _ratio(cost: float, of: float) -> float:
-    """Returns the ratio of two costs. The ratio of two free models is 1."""
+    """Returns the ratio of two costs, or 1 if the second cost is 0."""
     return cost / of if of else 1.0
 
 
 def routed(chosen: NDArray[np.intp], scores: Array, costs: Array) -> Routed:
-    """Returns the answers of a router's choices, which have the shape (weights, prompts)."""
+    """Returns the answers that a router chooses. The argument `chosen` has the shape (weights, prompts)."""
     prompts = np.arange(len(scores))
     return Routed(scores[prompts, chosen], costs[prompts, chosen], scores, costs)
 
@@ -150,7 +150,7 @@ def performance_gap_recovered(differences: Array, strong: Array, weak: Array) ->
     """Returns the APGR of two models: the mean share of the strong model's lead that routing keeps.
 
     The argument `differences` contains the preference for the strong model minus the preference for the weak model.
-    The arguments `strong` and `weak` contain the models' scores.
+    The arguments `strong` and `weak` contain the models' scores. All arguments have the shape (prompts).
     """
     ranks = np.argsort(np.argsort(-differences, kind="stable"), kind="stable")
     shares = np.linspace(0, 1, 11)

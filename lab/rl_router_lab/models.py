@@ -26,7 +26,7 @@ Models = Mapping[str, Model]
 
 
 def read_models(file: Path) -> Models:
-    """Returns the models by name that a JSON file describes. Raises LabError.
+    """Returns the models that a JSON file describes, by name. Raises LabError.
 
     The file has the form `{"models": {NAME: {"price": {"input": USD, "output": USD}, "parameters_billion": NUMBER,
     "benchmarks": {NAME: SCORE}}}}`. Prices are per million tokens. Only the price is required.
@@ -45,7 +45,7 @@ def require(models: Models, names: Iterable[str], file: Path) -> None:
     """Raises LabError if a model is not in the file with the models."""
     missing = sorted(set(names) - set(models))
     if missing:
-        count = f"{len(missing)} models of the table are missing"
+        count = f"missing models of the table: {len(missing)}"
         raise LabError(f"{file}: has no price of the model `{missing[0]}` ({count}). Add the prices to the file")
 
 
@@ -53,10 +53,11 @@ def _model(file: Path, name: str, fields: Any) -> Model:
     price: Any = fields.get("price") if isinstance(fields, dict) else None
     numbers = [price.get(kind) for kind in ("input", "output")] if isinstance(price, dict) else [None]
     if not all(_is_amount(number) for number in numbers):
-        raise LabError(f"{file}: the model `{name}` has no `price` with the numbers `input` and `output`. Add them")
+        remedy = "Use an object with the numbers `input` and `output` ≥ 0"
+        raise LabError(f"{file}: `price` of the model `{name}` is {price!r}. {remedy}")
     size, benchmarks = fields.get("parameters_billion"), fields.get("benchmarks") or {}
     if not (size is None or _is_amount(size)):
-        raise LabError(f"{file}: `parameters_billion` of the model `{name}` is {size!r}. Use a number, or leave it out")
+        raise LabError(f"{file}: `parameters_billion` of the model `{name}` is {size!r}. Omit it or use a number ≥ 0")
     if not isinstance(benchmarks, dict) or not all(_is_amount(score) and score <= 1 for score in benchmarks.values()):
         raise LabError(f"{file}: `benchmarks` of the model `{name}` is not an object of scores from 0 to 1. Correct it")
     input_, output = float(price["input"]), float(price["output"])

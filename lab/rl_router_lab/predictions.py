@@ -15,7 +15,7 @@ from .table import Array, Table
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a policy expects of each model for each prompt: (prompts, models). Costs are in US dollars."""
+    """An artefact's predictions for each prompt and model: (prompts, models). Costs are in US dollars."""
 
     qualities: Array
     preferences: Array

@@ -1,4 +1,4 @@
-"""Reads the rows of a file in the form JSONL, CSV or Parquet, and writes rows as JSONL."""
+"""Reads the rows of a JSONL, CSV or Parquet file, and writes rows as JSONL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errors import LabError
 
 
 def read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields the number and the fields of each row. Raises LabError if the file cannot be read."""
+    """Yields the number and the fields of each row. Raises LabError if the file or a row cannot be read."""
     try:
         for number, row in _rows(file):
             if not isinstance(row, dict):
@@ -55,7 +55,7 @@ def _parquet(file: Path) -> list[dict[str, Any]]:
 
 
 def write_records(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes one JSON object per line. The file appears only when it is complete. Raises OSError."""
+    """Writes one JSON object per line. An old file is replaced only when the new file is complete. Raises OSError."""
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text("".join([f"{json.dumps(row)}\n" for row in rows]))
     partial.rename(file)

@@ -1,8 +1,8 @@
 """A table of outcomes: how well each model answered each prompt.
 
-The tidy form has one JSON object per line: `{"id", "prompt" or "messages", "task"?, "family"?, "scores": {MODEL:
-0 to 1}, "output_tokens"?: {MODEL: NUMBER}, "cost"?: {MODEL: USD}}`. A file may be compressed with gzip (`.gz`) or be a
-Parquet file (`.parquet`).
+The tidy form has one JSON object per line: `{"id", "prompt" or "messages", "tools"?, "task"?, "family"?, "scores":
+{MODEL: 0 to 1}, "output_tokens"?: {MODEL: NUMBER}, "cost"?: {MODEL: USD}}`. A file may be compressed with gzip (`.gz`)
+or be a Parquet file (`.parquet`).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Array = NDArray[np.float64]
 USUAL_TOKENS = {
     "math": 350, "knowledge": 250, "code": 250, "logic": 350, "commonsense": 80, "factual": 30, "writing": 200,
 }  # fmt: skip
-"""The number of output tokens of a usual answer in each family of tasks, for tables without lengths."""
+"""The number of output tokens of a usual answer in each family of tasks, for answers of unknown length."""
 _OTHER_TOKENS = 250
 _MOST = 1e9
-"""The maximum cost, and the maximum number of output tokens, of an answer."""
+"""The maximum cost in US dollars, and the maximum number of output tokens, of an answer."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt of a table. The attribute `text` is the last user message."""
+    """A prompt of a table. The attribute `text` is the field `prompt` or the last user message."""
 
     id: str
     text: str
@@ -53,7 +53,7 @@ class Prompt:
 
     @property
     def short_key(self) -> str:
-        """The first 16 digits of the key, by which an artefact's manifest names the prompts of its training."""
+        """The first 16 hexadecimal digits of the key, by which a manifest names the prompts of the training."""
         return self.key[:16]
 
 
@@ -83,7 +83,7 @@ class Table:
         return Table(prompts, self.models, self.scores[chosen], self.output_tokens[chosen], self.costs[chosen])
 
     def columns(self, models: Sequence[str]) -> Table:
-        """Returns a table with some of the models. Raises LabError if the table has no such model."""
+        """Returns a table with some of the models. Raises LabError if a model is not in the table."""
         unknown = sorted(set(models) - set(self.models))
         if unknown:
             raise LabError(f"the table has no model `{unknown[0]}`. Its models are {', '.join(self.models)}")
@@ -91,7 +91,7 @@ class Table:
         return Table(self.prompts, tuple(models), self.scores[:, at], self.output_tokens[:, at], self.costs[:, at])
 
     def complete(self) -> Table:
-        """Returns the prompts that every model answered."""
+        """Returns a table with the prompts that every model answered."""
         return self.rows(np.where(~np.isnan(self.scores).any(axis=1))[0])
 
 
@@ -109,7 +109,7 @@ def joined(tables: Sequence[Table]) -> Table:
 
 
 def read_tables(files: Iterable[Path], leave_out: Sequence[tuple[str, str]] = ()) -> Table:
-    """Returns one table with the prompts of several files, in the tidy form. Raises LabError.
+    """Returns one table with the prompts of several files in the tidy form. Raises LabError.
 
     The argument `leave_out` contains pairs of a field and a value. A row is left out if the field has the value, or is
     a list that contains the value.
@@ -121,13 +121,13 @@ def read_tables(files: Iterable[Path], leave_out: Sequence[tuple[str, str]] = ()
         if not any(_has(row.get(field), value) for field, value in leave_out)
     ]
     if not rows:
-        raise LabError("the tables contain no prompt. Pass at least one table with --table")
+        raise LabError("the tables contain no prompt. Pass other tables, or remove a --leave-out")
     prompts = [_prompt(*row) for row in rows]
     _check_ids(rows, prompts)
     scores = [_numbers(*row, "scores", 1.0) for row in rows]
     empty = next((at for at, row in enumerate(scores) if not row), None)
     if empty is not None:
-        raise LabError(f"{rows[empty][0]}, row {rows[empty][1]}: `scores` is empty. Leave out the row")
+        raise LabError(f"{rows[empty][0]}, row {rows[empty][1]}: `scores` has no number. Add a score or delete the row")
     models = tuple(sorted({model for row in scores for model in row}))
     tokens = [_tokens(*row, models) for row in rows]
     costs = [_numbers(*row, "cost", _MOST) for row in rows]
@@ -140,7 +140,8 @@ def _has(field: object, value: str) -> bool:
 
 def _prompt(file: Path, number: int, row: dict[str, Any]) -> Prompt:
     if not isinstance(row.get("id"), str) or not isinstance(row.get("scores"), dict):
-        raise LabError(f"{file}, row {number}: lacks `id` or `scores`. Run `rl-router lab import` on the file")
+        remedy = "Correct the row, or run `rl-router lab import` on the file"
+        raise LabError(f"{file}, row {number}: lacks a string `id` or an object `scores`. {remedy}")
     text, context = _conversation(file, number, row)
     return Prompt(row["id"], text, context, str(row.get("task") or row.get("family") or ""), str(file))
 
@@ -150,7 +151,7 @@ def _conversation(file: Path, number: int, row: dict[str, Any]) -> tuple[str, Co
         return row["prompt"], Context()
     messages = row.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise LabError(f"{file}, row {number}: has neither a `prompt` nor `messages`. Add one of them")
+        raise LabError(f"{file}, row {number}: has neither a string `prompt` nor a list `messages` of objects. Add one")
     last = max((at for at, message in enumerate(messages) if message.get("role") == "user"), default=None)
     if last is None:
         raise LabError(f"{file}, row {number}: no message has the role `user`. Add the user's message")

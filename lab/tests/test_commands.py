@@ -136,10 +136,10 @@ ROW: dict[str, Any] = {"id": "1", "prompt": "hi", "scores": {"small": 1}}
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([{"id": "1", "scores": {}}], "row 1: has neither a `prompt` nor `messages`"),
-        ([{"prompt": "hi", "scores": {}}], "row 1: lacks `id` or `scores`"),
+        ([{"id": "1", "scores": {}}], "row 1: has neither a string `prompt` nor a list `messages`"),
+        ([{"prompt": "hi", "scores": {}}], "row 1: lacks a string `id` or an object `scores`"),
         ([{**ROW, "scores": {"small": 1.5}}], "row 1: `scores` of `small` is 1.5. Use a number between 0 and 1"),
-        ([{**ROW, "scores": {}}], "row 1: `scores` is empty"),
+        ([{**ROW, "scores": {}}], "row 1: `scores` has no number"),
         ([{**ROW, "cost": 0.1}], "row 1: `cost` is not an object"),
         ([{**ROW, "scores": {"small": True}}], "`scores` of `small` is True"),
         ([{**ROW, "cost": {"small": -1}}], "`cost` of `small` is -1. Use a number between 0 and 1e+09"),
@@ -173,8 +173,8 @@ def test_an_option_that_is_no_pair_is_rejected(folder: Path, option: str, capsys
     [
         ("{", "cannot be read"),
         ("{}", 'has no object "models"'),
-        ('{"models": {"small": {}}}', "the model `small` has no `price`"),
-        ('{"models": {"small": {"price": {"input": -1, "output": 1}}}}', "the model `small` has no `price`"),
+        ('{"models": {"small": {}}}', "`price` of the model `small` is None"),
+        ('{"models": {"small": {"price": {"input": -1, "output": 1}}}}', "`price` of the model `small` is {"),
         (
             '{"models": {"small": {"price": {"input": 1, "output": 1}, "parameters_billion": "7B"}}}',
             "`parameters_billion` of the model `small` is '7B'",

@@ -37,8 +37,8 @@ class Artefact:
     """An artefact in memory.
 
     The attribute `hash` is the SHA-256 of the manifest, which contains the hashes of the other files. The attribute
-    `mean_qualities` contains the mean quality of each trained target over all training prompts, and `mean_items` the
-    mean vectors of these prompts.
+    `mean_qualities` contains the mean predicted quality of each trained target over all training prompts. The attribute
+    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`.
     """
 
     hash: str
@@ -52,7 +52,7 @@ class Artefact:
         return self.predictor.outcomes.targets
 
     def mean(self, name: str, profile: Profile) -> Prediction:
-        """Returns the mean prediction for a target over all kinds of prompts."""
+        """Returns an estimate of the mean prediction for a target over the training prompts."""
         position = self.targets.position(name)
         if position >= 0:
             quality = float(self.mean_qualities[position])
@@ -65,7 +65,10 @@ class Artefact:
 
 
 def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
-    """Returns the artefact in a folder. Raises ArtefactError if a file is missing, damaged or of another format."""
+    """Returns the artefact in a folder.
+
+    Raises ArtefactError if a file is missing or damaged, or if the artefact has another format or another embedding.
+    """
     try:
         content = (folder / MANIFEST).read_bytes()
         manifest = json.loads(content)
@@ -73,7 +76,9 @@ def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
         policy, memory = [load(_checked(folder, manifest, name)) for name in (POLICY, MEMORY)]
         return _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
     except OSError as error:
-        raise ArtefactError(f"{folder}: the artefact cannot be read: {error}. Copy the whole folder again") from None
+        raise ArtefactError(
+            f"{folder}: the artefact cannot be read: {error}. Make the files readable, or copy the whole folder again"
+        ) from None
     except KeyError as error:
         raise ArtefactError(f"{folder}: the artefact has no {error}. Train the artefact again") from None
     except (TypeError, ValueError, SafetensorError) as error:
@@ -138,7 +143,7 @@ def _artefact(
 
 
 def _check_sizes(targets: int, policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]) -> None:
-    """Raises ValueError if a tensor has another number of targets than the manifest."""
+    """Raises ValueError if one of five tensors has another number of targets than the manifest."""
     sizes = {
         name: len(policy[name]) for name in ("outcomes.vectors", "lengths.factors", "lengths.slopes", "mean_qualities")
     }

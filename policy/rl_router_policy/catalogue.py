@@ -1,4 +1,4 @@
-"""What is known of models by their names: the number of parameters."""
+"""What the name of a model says about the model: the number of parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The constants: policies that call one target for all requests. A constant serves until a policy is proven."""
+"""The constants: policies that call one target for all requests. A constant serves if the guard rejects the policy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .value import INPUT_TOKENS
 def best_constant(
     artefact: Artefact, situation: Situation, candidates: Sequence[Candidate], catalogue: Profiles
 ) -> Candidate:
-    """Returns the candidate that is called for every request while the policy is not proven.
+    """Returns the candidate to call if the guard's verdict is `unproven`.
 
-    The candidate is the first of the situation's ranking. If the ranking names no candidate, the candidate has the
+    The candidate is the first one in the situation's ranking. If the ranking names no candidate, the candidate has the
     highest mean utility: by the outcomes that the artefact was trained on, or by the profile of an unknown target.
     """
     by_name = {candidate.target: candidate for candidate in reversed(candidates)}
@@ -28,7 +28,10 @@ def best_constant(
 
 
 def mean_utility(artefact: Artefact, value: float | None, candidate: Candidate, catalogue: Profiles) -> float:
-    """Returns the mean utility of a candidate over all kinds of prompts, for a call with 1,000 input tokens."""
+    """Returns the estimated mean utility of a candidate over the training prompts, for a call with 1,000 input tokens.
+
+    If `value` is None, costs do not count. An unknown cost counts as 0.
+    """
     mean = artefact.mean(candidate.target, profile_of(candidate, catalogue))
     cost = expected_cost(candidate, INPUT_TOKENS, mean.output_tokens)
     return mean.quality - (cost or 0.0) / value if value else mean.quality

@@ -8,7 +8,7 @@ from .situation import Candidate
 def expected_cost(candidate: Candidate, input_tokens: float, output_tokens: float) -> float | None:
     """Returns the expected cost of a call in US dollars, or None if the candidate's price is unknown.
 
-    If the candidate names the cost of the input, this cost counts instead of the number of input tokens.
+    If `candidate.cost` is set, it replaces the cost of the input tokens.
     """
     price = candidate.price
     if price is None:

@@ -26,9 +26,10 @@ class _Option:
 def decide(artefact: Artefact, situation: Situation, catalogue: Profiles = lambda _: None) -> Choice:
     """Returns the policy's choice.
 
-    A completed answer is selected. Otherwise, the choice is a candidate whose call did not fail. The choice has neither
-    a function nor a call id if no such candidate exists. The function `catalogue` returns the profile of a target that
-    the situation does not describe. Raises ArithmeticError if a prediction is not a finite number.
+    If calls returned answers, the last one is selected. Otherwise, the choice is a candidate whose call did not fail.
+    The choice has neither a function nor a call id if no such candidate exists. The function `catalogue` returns the
+    profile of a target that the situation does not describe. Raises ArithmeticError if a prediction is not a finite
+    number.
     """
     answered = [call for call in situation.calls if call.status == "ok"]
     if answered:
@@ -63,7 +64,10 @@ def _option(situation: Situation, candidate: Candidate, prediction: Prediction) 
 
 
 def utility(situation: Situation, candidate: Candidate, estimate: Estimate) -> float:
-    """Returns what the policy maximises: the preference minus the costs of the call and of the wait, divided by V."""
+    """Returns what the policy maximises: preference - (cost of the call + cost of the wait) / V.
+
+    If V is None, only the preference counts. An unknown cost or latency counts as 0.
+    """
     if situation.value is None:
         return estimate.preference
     time = (candidate.latency or 0.0) * situation.second_price

@@ -1,4 +1,4 @@
-"""The static word embedding: the vector of a text is the mean of the vectors of the text's tokens.
+"""The static word embedding: the vector of a text is the sum of its tokens' vectors, scaled to the length 1.
 
 The command `make embedding` distils the vectors from the sentence encoder all-MiniLM-L6-v2.
 """
@@ -28,7 +28,8 @@ _MAX_KNOWN, _MAX_WORD = 20_000, 40
 class Embedding:
     """A static word embedding in memory.
 
-    The attribute `hash` is the SHA-256 of the embedding's files. The attribute `dimensions` is the length of a vector.
+    The attribute `hash` is the SHA-256 of the digests of the embedding's files. The attribute `dimensions` is the
+    length of a vector.
     """
 
     def __init__(
@@ -88,9 +89,9 @@ def _digest(file: Path) -> bytes:
 
 
 def _mapped(file: Path, name: str) -> NDArray[np.int8]:
-    """Returns a tensor of bytes in a file of the format safetensors, without a copy of the file in memory.
+    """Returns a tensor of 8-bit integers in a file of the format safetensors, without a copy of the file in memory.
 
-    The processes on one machine share the parts of the file that they use.
+    The processes on one machine share the memory of the parts of the file that they use.
     """
     with file.open("rb") as opened:
         size = int.from_bytes(opened.read(8), "little")
@@ -100,7 +101,7 @@ def _mapped(file: Path, name: str) -> NDArray[np.int8]:
 
 
 def _tokenizer(file: Path) -> Tokenizer:
-    """Returns the tokenizer in a file. Raises ValueError if the file is damaged."""
+    """Returns the tokenizer in a file. Raises ValueError if the file is missing or damaged."""
     try:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # noqa: BLE001 (the library raises only this class)

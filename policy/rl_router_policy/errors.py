@@ -2,7 +2,7 @@
 
 
 class ArtefactError(Exception):
-    """An artefact or an embedding is missing, damaged or of another format."""
+    """An artefact or an embedding is missing or damaged, or an artefact has another format or another embedding."""
 
 
 class SituationError(Exception):

@@ -42,11 +42,11 @@ class Context:
 
 
 NO_CONTEXT = Context()
-"""The context of a conversation that contains only one user message."""
+"""The context of a conversation that contains only one user message and no tools."""
 
 
 def of_context(context: Context) -> NDArray[np.float32]:
-    """Returns the logarithms of the numbers in a context, in the order of `CONTEXT_NAMES`."""
+    """Returns log(1 + n) for each number n in a context, in the order of `CONTEXT_NAMES`."""
     numbers = (context.messages, context.characters, context.tools, context.tool_results)
     return np.log1p(np.array(numbers, np.float32))
 
@@ -54,8 +54,8 @@ def of_context(context: Context) -> NDArray[np.float32]:
 def of_text(text: str) -> NDArray[np.float32]:
     """Returns the 14 features of a text, in the order of `TEXT_NAMES`.
 
-    Counts are logarithms. The features `digits` and `capitals` are shares of the characters, times 5. The feature
-    `word_length` is the mean length of the words, divided by 10.
+    A count n becomes log(1 + n). The features `digits` and `capitals` are shares of the characters, times 5. The
+    feature `word_length` is the mean length of the words, divided by 10.
     """
     size = max(len(text), 1)
     words = _WORD.findall(text)

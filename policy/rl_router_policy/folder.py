@@ -1,4 +1,4 @@
-"""Finds the artefacts in a folder, without a read of their content."""
+"""Finds the artefacts in a folder, without reading their content."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ BUNDLED = Path(__file__).parent / "bundled"
 """The folder with the artefact and the word embedding that RL Router contains."""
 
 Version = tuple[Path, tuple[tuple[str, int, int], ...]]
-"""The folder of an artefact, and the name, the size and the time of each file in the folder."""
+"""The folder of an artefact, and the name, the size and the modification time of each file in the folder."""
 
 
 def newest_first(folder: Path) -> list[Version]:
-    """Returns the artefacts in a folder, sorted by the time of their manifests, the newest first.
+    """Returns the artefacts in a folder, sorted by the modification time of the manifest, newest first.
 
     The folder itself may be an artefact. The list is empty if the folder has no artefact or cannot be read.
     """

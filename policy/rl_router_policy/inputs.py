@@ -27,7 +27,7 @@ class Scaler:
     """The means and the scales with which raw inputs are standardised.
 
     The attribute `centre` is the mean of the embeddings, and the attribute `spread` is their mean standard deviation.
-    The attributes `means` and `deviations` belong to the features.
+    The attributes `means` and `deviations` are the means and the standard deviations of the features.
     """
 
     centre: Array

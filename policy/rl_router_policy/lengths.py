@@ -17,7 +17,7 @@ class Lengths:
 
     The attribute `weights` has one number for each standardised feature and one constant. The attributes `factors` and
     `slopes` have one number for each target of the artefact. The attribute `usual` is the factor of an unknown target,
-    whose slope is 1. A target with a small slope answers at similar lengths to all prompts.
+    whose slope is 1. A target with a small slope gives answers of similar length to all prompts.
     """
 
     weights: Array

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .network import Array
 
 UNKNOWN = 255
-"""The stored score of a target that did not answer a prompt."""
+"""The number that is stored for an unknown score."""
 _FULL = 200
 """The stored score of a perfect answer. Other scores are stored in steps of 1/200."""
 _PRIOR = 5.0
@@ -20,7 +20,7 @@ class Memory:
 
     The attribute `keys` has the shape (prompts, dimensions), and the attribute `scores` the shape (prompts, targets).
     The attribute `count` is the number of neighbours, and the attribute `weight` is the share of the neighbours' mean
-    score in a preference.
+    score in a preference. In this mean, the network's prediction counts as five neighbours.
     """
 
     def __init__(self, keys: Array, scores: NDArray[np.uint8], count: int, weight: float) -> None:
@@ -31,7 +31,8 @@ class Memory:
         """Returns the predictions for targets, blended with the mean scores of the nearest neighbours of a prompt.
 
         The argument `targets` contains the column of each target in the attribute `scores`, or -1 if the memory does
-        not know the target. The prediction for such a target does not change.
+        not know the target. The prediction for such a target does not change. No prediction changes if `weight` is 0 or
+        if the memory has fewer than `count` prompts.
         """
         if not self.weight or len(self.keys) < self.count:
             return predicted

@@ -20,7 +20,8 @@ Array = NDArray[np.float32]
 class Network:
     """The weights of the members of an item network.
 
-    The shapes are (members, inputs, hidden), (members, hidden) and (members, hidden, abilities).
+    The shape of `hidden` is (members, inputs, hidden units), the shape of `bias` is (members, hidden units), and the
+    shape of `item` is (members, hidden units, abilities).
     """
 
     hidden: Array

@@ -22,8 +22,9 @@ from .targets import Targets
 class Prediction:
     """What is predicted of a target's answer.
 
-    The attribute `quality` is the probability that the answer is good. The attribute `preference` is the quality as
-    the choice uses it: it depends on similar prompts too. The attribute `output_tokens` is the expected length.
+    The attribute `quality` is the probability that the answer is good. The policy chooses by the
+    attribute `preference`, which may also depend on the scores of similar prompts. The attribute
+    `output_tokens` is the expected length.
     """
 
     quality: float
@@ -49,7 +50,8 @@ class Predictor:
     """The parts of an artefact.
 
     The attribute `outcomes` predicts the quality. The attribute `gradient` was trained further by policy gradient, and
-    predicts the preference. The attribute `gradient` is None if the stage did not improve the choice.
+    predicts the preference. If this training did not improve the choice or did not run, `gradient` is None, and
+    `outcomes` predicts the preference.
     """
 
     embedding: Embedding

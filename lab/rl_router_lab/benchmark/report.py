@@ -56,7 +56,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         what = (
             f"a model never seen, {count.removeprefix('after ')} outcomes, mean of {len(found['unseen']['by_model'])}"
         )
-        yield _row(f"{what} models: AUC below a trained model's", [gap], "")
+        yield _row(f"{what} models: AUROC below a trained model's", [gap], "")
     if "speed" in found:
         speed = found["speed"]
         what = f"training of {speed['prompts']:,} prompts and {speed['models']} models on two cores"

@@ -45,7 +45,7 @@ class _Prompts:
 
 
 def unseen(table: Table, seed: int, settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yields the AUC of left-out models after some outcomes, and the AUC of the same models after a training.
+    """Yields the AUROC of left-out models after some outcomes, and the AUROC of the same models after a training.
 
     Yields the result so far after each model.
     """
@@ -62,14 +62,14 @@ def unseen(table: Table, seed: int, settings: Settings) -> Iterator[dict[str, An
 
 
 def left_out(table: Table) -> list[str]:
-    """Returns the 12 models with the smallest SHA-256 of the name among the models with at least 500 scores."""
+    """Returns at most 12 models: of those with at least 500 scores, the ones whose names have the smallest SHA-256."""
     counts = (~np.isnan(table.scores)).sum(axis=0)
     names = [name for name, count in zip(table.models, counts, strict=True) if count >= _MIN_SCORES]
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:MODELS]
 
 
 def _below(rows: dict[str, dict[str, float]]) -> dict[str, list[float]]:
-    """Returns how far the AUC is below a trained model's, with an interval from 1,000 resamples of the models."""
+    """Returns how far the AUROC is below a trained model's, with an interval from 1,000 resamples of the models."""
     random = np.random.default_rng(0)
     found = {}
     for count in OUTCOMES:

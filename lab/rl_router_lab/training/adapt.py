@@ -1,8 +1,8 @@
 """Adapts a trained predictor to a table that is too small for a training of its own.
 
 The item network stays as it is. The vector of each target becomes the maximum a posteriori after the target's outcomes.
-The table is split into five parts by the text of the prompts. The predictions for each part from the other parts decide
-which prior and how much of the memory the policy uses.
+The table is split into five parts by the text of the prompts. For each part, the other parts give predictions. These
+predictions decide which prior the policy uses, and how much the memory counts.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .fit import MEMBERS, Data, Fitted, Recall, best_option, memory_of, prepared
 _ABILITIES = (0.0, 0.5, 1.0)
 """The factors of the abilities that a prior expects. With 0, the prior expects the same quality for all prompts."""
 _RECALL = Recall(30, (0.0, 0.4, 0.7))
-"""With few prompts, the memory predicts the quality better than the network, which was trained on other prompts."""
+"""The shares are larger than in `fit`, because the network was trained on other prompts than the table's."""
 
 
 def adapt(base: Predictor, table: Table, models: Models, seed: int) -> Fitted:
-    """Returns a predictor for the models of the table. The same seed gives the same predictor."""
+    """Returns an adapted predictor for the table's models, with its figures. The same seed gives the same predictor."""
     data = prepared(table, models, base.embedding, seed, base.scaler)
     network = base.outcomes.network
     items = np.stack([network.items(row) for row in data.examples.inputs])

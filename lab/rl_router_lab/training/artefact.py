@@ -22,10 +22,10 @@ _LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "safetensors", "tokenizers")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What an artefact was trained from, for the artefact's manifest.
+    """The origin of an artefact, for the artefact's manifest.
 
-    The attribute `licences` contains the licence of each file of which the licence is known, by the name of the file.
-    The attribute `base` is the artefact that was adapted.
+    The attribute `licences` contains the known licences of the files, by the name of the file.
+    The attribute `base` is the artefact that was adapted, if any.
     """
 
     seed: int
@@ -41,7 +41,7 @@ class Provenance:
 
 
 def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, provenance: Provenance) -> None:
-    """Writes an artefact into a new folder. Raises OSError if the folder exists or cannot be written."""
+    """Writes an artefact into a new folder. Raises OSError if the folder contains files or cannot be written."""
     predictor = fitted.predictor
     manifest = {
         "seed": provenance.seed,

@@ -2,7 +2,7 @@
 
 The table is split into five parts by the text of the prompts. Each member of the networks is trained on four parts. The
 fifth part decides when the training stops. So each prompt has a prediction of a member that was not trained on the
-prompt. These predictions decide which stage and how much of the memory the policy uses.
+prompt. These predictions decide which stage the policy uses, and how much the memory counts.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from .outcomes import Examples
 MEMBERS = 5
 _RESAMPLES = 1_000
 _MEMORY_LIMIT = 10_000
-"""The number of prompts that an artefact's memory contains at most."""
+"""The maximum number of prompts in an artefact's memory."""
 
 Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class Recall:
-    """How a preference uses the memory: the number of neighbours, and the shares of the memory that are tried."""
+    """How a preference uses the memory: the number of neighbours, and the tried shares of their mean score."""
 
     neighbours: int
     shares: tuple[float, ...]
@@ -52,12 +52,12 @@ _RECALL = Recall(40, (0.0, 0.2, 0.4))
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained predictor, with the numbers that an artefact stores beside it.
+    """A trained predictor, with the figures of its training.
 
-    The attribute `gradient` is the network of the second stage, even if the predictor does not use it. It is None if
+    The attribute `gradient` is the head of the second stage, even if the predictor does not use it. It is None if
     the second stage did not run. The attribute `held_out` contains a preference for each prompt and target, predicted
-    by a network and a memory that have not seen the prompt. The attribute `stages` contains the mean utility of each
-    option that the training tried, and `interval` the 95 % interval of the best option's mean utility.
+    by a network that was not trained on the prompt and a memory without it. The attribute `stages` contains the mean
+    utility of each option that the training tried, and `interval` the 95 % interval of the best option's mean utility.
     """
 
     predictor: Predictor
@@ -109,7 +109,7 @@ def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress:
 
 
 def fit_outcomes(table: Table, models: Models, embedding: Embedding, seed: int) -> Predictor:
-    """Returns a predictor that only the first stage trained, without a memory."""
+    """Returns a predictor that only the first stage trained, and that does not use its memory."""
     data = prepared(table, models, embedding, seed)
     head = _head(table, data, _first_stage(data, seed, lambda *_: None))
     return Predictor(embedding, data.scaler, head, None, data.lengths, memory_of(data, 0.0, _RECALL))
@@ -129,7 +129,7 @@ def raw_inputs(table: Table, embedding: Embedding) -> Raw:
 
 
 def prepared(table: Table, models: Models, embedding: Embedding, seed: int, scaler: Scaler | None = None) -> Data:
-    """Returns a table in the form that the stages read. Without a scaler, the scaler is fitted to the table."""
+    """Returns a table in the form that the stages read. If `scaler` is None, a scaler is fitted to the table."""
     raw = raw_inputs(table, embedding)
     scaler = scaler or inputs.fitted(raw)
     vectors_, features = scaler.standardised(raw)
@@ -172,10 +172,10 @@ def _held_out(data: Data, members: Sequence[Weights]) -> np.ndarray:
 def best_option(
     data: Data, held_out: Mapping[str, np.ndarray], recall: Recall
 ) -> tuple[dict[str, float], str, float, np.ndarray]:
-    """Returns the mean utility of each option, and the best option: its name, share of the memory and preferences.
+    """Returns the mean utility of each option, and the best option: stage or prior, memory share, preferences.
 
-    The argument `held_out` contains the predictions of each option for prompts that were not trained on. Each option is
-    tried with several shares of the memory.
+    The argument `held_out` contains the predictions of each stage or prior for prompts that were not trained on. Each
+    stage or prior is tried with several shares of the memory.
     """
     values: dict[tuple[str, float], tuple[float, np.ndarray]] = {}
     for stage, chances in held_out.items():
@@ -189,12 +189,12 @@ def best_option(
 
 
 def utility(preferences: np.ndarray, data: Data) -> float:
-    """Returns the mean utility of the best preference, over weights of the cost and over tables."""
+    """Returns the mean utility of the choices by preference and cost, over weights of the cost and over tables."""
     return float(utilities(preferences, data) @ _table_weights(data))
 
 
 def utilities(preferences: np.ndarray, data: Data) -> np.ndarray:
-    """Returns the utility of the best preference for each prompt: the mean over weights of the cost."""
+    """Returns the utility of the choice by preference and cost for each prompt: the mean over weights of the cost."""
     examples, costs, at = data.examples, data.costs, np.arange(len(preferences))
     known = ~np.isnan(examples.scores)
     totals = np.zeros(len(preferences))
@@ -222,7 +222,7 @@ def _table_weights(data: Data) -> np.ndarray:
 
 
 def _neighbour_means(data: Data, chances: np.ndarray, neighbours: int) -> np.ndarray:
-    """Returns what the memory would answer for each prompt if the memory did not contain the prompt's part."""
+    """Returns what a memory of weight 1 predicts for each prompt if the memory does not contain the prompt's part."""
     means = np.empty_like(chances)
     every = np.arange(chances.shape[1])
     for part in range(MEMBERS):
@@ -249,14 +249,14 @@ def _head(table: Table, data: Data, members: Sequence[Weights]) -> Head:
 
 
 def _offset(mean: np.ndarray, size: int) -> np.ndarray:
-    """Returns the mean of the targets' own vectors as a part of the profile's weights: in the row of the constant."""
+    """Returns weights of the profile: the mean of the targets' own vectors in the row of the constant, and else 0."""
     offset = np.zeros((len(mean), size, mean.shape[1]), np.float32)
     offset[:, 0] = mean
     return offset
 
 
 def memory_of(data: Data, weight: float, recall: Recall) -> Memory:
-    """Returns the memory with the prompts of a table, or with a random choice of them if the table is large."""
+    """Returns the memory with the prompts of a table, or with 10,000 random ones if there are more."""
     kept = np.arange(len(data.keys))
     if len(kept) > _MEMORY_LIMIT:
         kept = np.sort(np.random.default_rng(0).choice(kept, _MEMORY_LIMIT, replace=False))

@@ -24,18 +24,18 @@ from .outcomes import Batches, Examples, descend, improve, stopping_shares
 _LOWEST, _HIGHEST = 0.003, 1.0
 """The range of the random weights of the cost, for costs whose mean in a table is 1."""
 PRICES = np.geomspace(_LOWEST, _HIGHEST, 12)
-"""The weights of the cost at which a policy's utility is measured."""
+"""The positive weights of the cost at which a policy's utility is measured."""
 _FREE = 0.1
-"""The share of draws in which the cost does not count."""
+"""The share of the random weights of the cost that are 0."""
 _FEWEST, _MOST = 2, 6
-"""The range of the number of candidates in a random set."""
+"""The range of the number of candidates in a random set, if enough scores of the prompt are known."""
 _EPOCHS, _PATIENCE = 40, 8
 _OPTIMIZER = optax.adamw(5e-4, weight_decay=1e-2)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """The real costs and the expected costs of the targets' answers, in means of a table: (prompts, targets)."""
+    """The real and expected costs of the answers, divided by the mean real cost of their table: (prompts, targets)."""
 
     real: np.ndarray
     expected: np.ndarray
@@ -115,7 +115,7 @@ def _random_sets(sized: Array, ranked: Array, known: Array) -> Array:
 
 @jax.jit
 def _value(weights: Weights, data: tuple[Array, ...], shares: Array) -> Array:
-    """Returns the mean utility over weights of the cost, with all candidates."""
+    """Returns the mean utility over `PRICES` and over the prompts, weighted by `shares`, with all candidates."""
     inputs, scores, profiles, real, expected = data
     chances = jax.nn.sigmoid(logits(weights, inputs, profiles))
     known, filled = ~jnp.isnan(scores), jnp.nan_to_num(scores)

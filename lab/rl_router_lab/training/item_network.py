@@ -19,7 +19,7 @@ abilities) and own (targets, 1 + abilities). The vector of a target is its profi
 
 
 def initial(key: Array, inputs: int, profiles: np.ndarray, means: np.ndarray) -> Weights:
-    """Returns random weights for one member.
+    """Returns the weights of one member before the training.
 
     The argument `profiles` has the shape (targets, profile), and `means` contains the mean score of each target.
     """
@@ -42,7 +42,8 @@ def vectors(weights: Weights, profiles: Array) -> Array:
 
 
 def logits(weights: Weights, inputs: Array, profiles: Array, key: Array | None = None) -> Array:
-    """Returns the logit of a good answer for each prompt and target. With a key, inputs are omitted at random."""
+    """Returns the logit of a good answer for each prompt and target. With a key, inputs and hidden
+    numbers are omitted at random."""
     first, second = (None, None) if key is None else jax.random.split(key)
     hidden = jax.nn.gelu(_omitting(inputs, INPUT_DROPOUT, first) @ weights["hidden"] + weights["bias"])
     abilities = _omitting(hidden, HIDDEN_DROPOUT, second) @ weights["item"]

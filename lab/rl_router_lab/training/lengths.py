@@ -11,11 +11,11 @@ _USUAL_SLOPES = 20.0
 
 
 def fit_lengths(features: np.ndarray, output_tokens: np.ndarray) -> Lengths:
-    """Returns the prediction for standardised features, of the shape (prompts, features).
+    """Returns the prediction that is fitted to standardised features: (prompts, features).
 
     The shape of `output_tokens` is (prompts, targets), with NaN for unknown lengths. The weights predict the mean
-    logarithm of a prompt's known lengths. The slopes say how much the logarithm of each target's lengths follows this
-    mean. The factors make the mean prediction of each target right.
+    logarithm of a prompt's known lengths. The slopes say how much the logarithm of each target's lengths follows the
+    predicted mean. The factors make each target's mean prediction equal to the mean of the target's known lengths.
     """
     known = ~np.isnan(output_tokens)
     logs = np.where(known, np.log(np.maximum(np.nan_to_num(output_tokens), 1)), 0)
@@ -31,7 +31,7 @@ def fit_lengths(features: np.ndarray, output_tokens: np.ndarray) -> Lengths:
 
 
 def _slopes(predicted: np.ndarray, logs: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Returns the slope of each target's logarithms. With few known lengths, the slope is close to 1."""
+    """Returns the slope of each target's logarithms, at least 0. With few known lengths, the slope is close to 1."""
     counts = np.maximum(known.sum(axis=0), 1)
     centred = np.where(known, predicted - (predicted * known).sum(axis=0) / counts, 0)
     prior = _USUAL_SLOPES * predicted.var() + 1e-9

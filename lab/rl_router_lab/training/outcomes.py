@@ -96,7 +96,7 @@ def improve(
 ) -> Weights:
     """Trains weights for at most `epochs` epochs, and returns the best weights.
 
-    The training stops early if the value has not grown for `patience` epochs.
+    The training stops early if none of `patience` epochs raised the best `value` by more than 1e-5.
     """
     weights, state = start, optimizer.init(start)
     best, kept, since = float(value(start)), start, 0
@@ -135,7 +135,7 @@ def descend(
 
 
 def comparable_means(scores: np.ndarray) -> np.ndarray:
-    """Returns the mean score that each target would have if all targets had answered all prompts.
+    """Estimates the mean score that each target would have if all targets had answered all prompts.
 
     A score is modelled as the sum of a number for the target and a number for the prompt, which are fitted in turn.
     """
@@ -160,7 +160,10 @@ def table_shares(tables: np.ndarray) -> np.ndarray:
 
 
 def stopping_shares(tables: np.ndarray, stopping: np.ndarray) -> np.ndarray:
-    """Returns the weight of each prompt in the value that stops the training. Each table has the same weight."""
+    """Returns the weight of each prompt in the value that stops the training, which is 0 for the trained prompts.
+
+    Each table with prompts that are not trained on has the same weight.
+    """
     _, positions = np.unique(tables, return_inverse=True)
     counts = np.bincount(positions, weights=stopping)
     shares: np.ndarray = stopping / np.maximum(counts[positions], 1) / max((counts > 0).sum(), 1)
@@ -168,7 +171,7 @@ def stopping_shares(tables: np.ndarray, stopping: np.ndarray) -> np.ndarray:
 
 
 def losses(weights: Weights, data: tuple[Array, Array, Array], key: Array | None = None) -> Array:
-    """Returns for each prompt the mean cross entropy over the known scores."""
+    """Returns for each prompt the mean cross entropy over the known scores, or 0 if no score is known."""
     inputs, scores, profiles = data
     z, known = logits(weights, inputs, profiles, key), ~jnp.isnan(scores)
     y = jnp.nan_to_num(scores)
