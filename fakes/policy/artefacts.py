@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from rl_router_policy.profile import NAMES as PROFILE
 EMBEDDING = embedding.load(embedding.BUNDLED)
 TOKENS = 100.0
 """The number of output tokens that the artefacts expect of each answer."""
-_FEATURES = len(TEXT_NAMES) + len(CONTEXT_NAMES)
-_HIDDEN, _ITEM = 4, 3
+FEATURES = len(TEXT_NAMES) + len(CONTEXT_NAMES)
+HIDDEN, ITEM, KEY = 4, 3, 82
+"""The sizes of the hidden layer, of a target's vector and of a prompt's key in the memory."""
 
 
 def write_artefact(
@@ -36,33 +37,46 @@ def write_artefact(
     """
     names = list(qualities)
     chances = np.array([qualities[name] for name in names], np.float32)
-    vectors = np.zeros((len(names), 1, _ITEM), np.float32)
-    vectors[:, 0, 0] = np.log(chances / (1 - chances))
-    vectors[:, 0, 1] = [(digits or {}).get(name, 0) for name in names]
     policy = {
-        **_scaler(),
-        "outcomes.hidden": _hidden(),
-        "outcomes.bias": np.zeros((1, _HIDDEN), np.float32),
-        "outcomes.item": np.eye(_HIDDEN, _ITEM - 1, dtype=np.float32)[None],
-        "outcomes.vectors": vectors,
-        "outcomes.profile": np.zeros((1, len(PROFILE), _ITEM), np.float32),
-        "outcomes.deviation": np.ones((1, _ITEM), np.float32),
-        "lengths.weights": np.array([0] * _FEATURES + [np.log(TOKENS)], np.float32),
+        **_outcomes(chances, [(digits or {}).get(name, 0) for name in names]),
+        "lengths.weights": np.array([0] * FEATURES + [np.log(TOKENS)], np.float32),
         "lengths.factors": np.ones(len(names), np.float32),
-        "lengths.slopes": np.ones(len(names), np.float32),
-        "lengths.usual": np.array(1, np.float32),
         "mean_qualities": chances,
         "mean_items": np.array([[1, 0, 0]], np.float32),
         **(tensors or {}),
     }
     memory: dict[str, np.ndarray] = {
-        "keys": np.zeros((0, 82), np.float16),
+        "keys": np.zeros((0, KEY), np.float16),
         "scores": np.zeros((0, len(names)), np.uint8),
     }
-    targets = [{"name": name, "prompts": 10} for name in names]
-    neighbours = {"count": 40, "weight": 0.0}
-    fields = {"embedding": EMBEDDING.hash, "targets": targets, "neighbours": neighbours, "trained_on": [], **manifest}
-    save_artefact(folder, fields, policy, memory)
+    return save(folder, names, policy, memory, prompts=10, neighbours={"count": 40, "weight": 0.0}, **manifest)
+
+
+def save(
+    folder: Path,
+    names: Sequence[str],
+    policy: Mapping[str, np.ndarray],
+    memory: Mapping[str, np.ndarray],
+    *,
+    prompts: int,
+    **manifest: Any,
+) -> Path:
+    """Writes an artefact for the targets in `names`. Returns the folder.
+
+    The features of a prompt are not scaled, and the lengths of the answers have the slope 1, unless the argument
+    `policy` says otherwise. The argument `prompts` is the number of training prompts of each target.
+    """
+    usual = {
+        "scaler.centre": np.zeros(EMBEDDING.dimensions, np.float32),
+        "scaler.spread": np.array(1, np.float32),
+        "scaler.means": np.zeros(FEATURES, np.float32),
+        "scaler.deviations": np.ones(FEATURES, np.float32),
+        "lengths.slopes": np.ones(len(names), np.float32),
+        "lengths.usual": np.array(1, np.float32),
+    }
+    targets = [{"name": name, "prompts": prompts} for name in names]
+    fields = {"embedding": EMBEDDING.hash, "targets": targets, "trained_on": [], **manifest}
+    save_artefact(folder, fields, {**usual, **policy}, memory)
     return folder
 
 
@@ -71,17 +85,23 @@ def artefact(folder: Path, qualities: Mapping[str, float]) -> Artefact:
     return load_artefact(write_artefact(folder, qualities), EMBEDDING)
 
 
+def _outcomes(chances: np.ndarray, digits: Sequence[float]) -> dict[str, np.ndarray]:
+    """Returns the network of the first stage, which predicts `chances` for prompts without digits."""
+    vectors = np.zeros((len(chances), 1, ITEM), np.float32)
+    vectors[:, 0, 0] = np.log(chances / (1 - chances))
+    vectors[:, 0, 1] = digits
+    return {
+        "outcomes.hidden": _hidden(),
+        "outcomes.bias": np.zeros((1, HIDDEN), np.float32),
+        "outcomes.item": np.eye(HIDDEN, ITEM - 1, dtype=np.float32)[None],
+        "outcomes.vectors": vectors,
+        "outcomes.profile": np.zeros((1, len(PROFILE), ITEM), np.float32),
+        "outcomes.deviation": np.ones((1, ITEM), np.float32),
+    }
+
+
 def _hidden() -> np.ndarray:
     """Returns the weights of a hidden layer whose first unit depends only on the share of digits in the prompt."""
-    weights = np.zeros((1, EMBEDDING.dimensions + _FEATURES, _HIDDEN), np.float32)
+    weights = np.zeros((1, EMBEDDING.dimensions + FEATURES, HIDDEN), np.float32)
     weights[0, EMBEDDING.dimensions + TEXT_NAMES.index("digits"), 0] = 1
     return weights
-
-
-def _scaler() -> dict[str, np.ndarray]:
-    return {
-        "scaler.centre": np.zeros(EMBEDDING.dimensions, np.float32),
-        "scaler.spread": np.array(1, np.float32),
-        "scaler.means": np.zeros(_FEATURES, np.float32),
-        "scaler.deviations": np.ones(_FEATURES, np.float32),
-    }
