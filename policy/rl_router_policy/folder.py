@@ -12,6 +12,11 @@ Version = tuple[Path, tuple[tuple[str, int, int], ...]]
 """The folder of an artefact, and the name, the size and the modification time of each file in the folder."""
 
 
+def named(name: str) -> Path:
+    """Returns a folder of artefacts: `BUNDLED` for the name `bundled`, and otherwise the path `name`."""
+    return BUNDLED if name == "bundled" else Path(name)
+
+
 def newest_first(folder: Path) -> list[Version]:
     """Returns the artefacts in a folder, sorted by the modification time of the manifest, newest first.
 

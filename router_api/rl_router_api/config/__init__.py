@@ -4,7 +4,6 @@ from ..errors import ConfigurationError
 from .host import Host, is_loopback
 from .layer import SettingsLayer
 from .schema import (
-    BUNDLED,
     BY_ALIAS,
     HEADER_NAME,
     ROUTED_NAMES,
@@ -40,7 +39,6 @@ from .schema import (
 )
 
 __all__ = [
-    "BUNDLED",
     "BY_ALIAS",
     "HEADER_NAME",
     "ROUTED_NAMES",

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rl_router_policy import folder
 
-from ..config import BUNDLED, Routing
+from ..config import Routing
 
 
 def folder_of(routing: Routing) -> Path:
     """Returns the folder of artefacts that the field `routing.artefacts` names."""
-    return folder.BUNDLED if routing.artefacts == BUNDLED else Path(routing.artefacts)
+    return folder.named(routing.artefacts)
 
 
 def has_artefact(routing: Routing) -> bool:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from rl_router_policy import catalogue, embedding
 from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.decide import decide
 from rl_router_policy.errors import ArtefactError
-from rl_router_policy.folder import BUNDLED, newest_first
+from rl_router_policy.folder import named, newest_first
 from rl_router_policy.situation import Choice, Situation
 
 from rl_router_model.problem import ExitCode, StartError
 
 from .offer import PREFIX
 
-_BUNDLED = "bundled"
 _MAX_NAME = 64
 
 
@@ -48,7 +46,7 @@ def load(folder: str) -> LearnedPolicy:
 
     The folder is an artefact, or contains artefacts, of which the newest counts.
     """
-    path = BUNDLED if folder == _BUNDLED else Path(folder)
+    path = named(folder)
     newest = next(iter(newest_first(path)), None)
     if newest is None:
         message = f"--artefact: {path} contains no artefact. Name a folder that contains one"
