@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from rl_router_policy.threads import use_one_thread
 from rl_router_process.output import STDERR
 from rl_router_process.standard_streams import open_closed_streams
 
@@ -64,8 +65,7 @@ def _decisions(options: flags.Options) -> Decisions | None:
     """Returns what answers requests for decisions, or None if the language model does."""
     if options.decide == flags.LANGUAGE_MODEL:
         return None
-    # A decision is too small for the threads of numpy's linear algebra, which would wait actively for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_thread()
     # The libraries of the policy need memory and time to load, so only a server that decides by the policy loads them.
     from rl_router_model.decisions import endpoint, learned_policy
 

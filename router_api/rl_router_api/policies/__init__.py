@@ -6,10 +6,11 @@ that adds a policy registers this function as an entry point in the group `rl_ro
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+
+from rl_router_policy.threads import use_one_thread
 
 from ..routing.decide import Policy, PolicySetup
 from . import fixed, rl
@@ -22,8 +23,7 @@ _LIBRARIES = ("numpy", "safetensors", "tokenizers")
 
 
 def _create_learned(setup: PolicySetup) -> Policy:
-    # The threads of numpy's linear algebra would take other workers' CPU time, and a decision is too small for them.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_thread()
     # The libraries of the policy `learned` use 30 MB, so only a process that uses the policy imports them.
     from . import learned
 

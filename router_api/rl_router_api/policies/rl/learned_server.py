@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from rl_router_policy.threads import use_one_thread
 
 from ...conversation.answer import Answer
 from ...conversation.request import Request
@@ -70,8 +70,8 @@ class Description:
 
     def field(self) -> bytes:
         """Returns the field `rl_router` of a request to the router model, as JSON."""
-        # The policy `learned`, which the process may use later, must not use the threads of numpy's linear algebra.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # The process may use the policy `learned` later.
+        use_one_thread()
         # The modules of the policy import numpy, which uses 20 MB. Most router models do not need the field.
         from rl_router_policy.wire import as_json
 
