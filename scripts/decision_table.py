@@ -34,7 +34,7 @@ def configuration(catalogue: dict[str, Any], port: int) -> dict[str, Any]:
     return {
         "targets": targets,
         "routing": {"policy": "learned", "guard": False},
-        "server": {"host": "127.0.0.1", "port": port, "admin_port": None},
+        "server": {"host": "127.0.0.1", "port": port, "admin_port": 0},
     }
 
 

@@ -133,7 +133,7 @@ def _demonstrate(arguments: argparse.Namespace) -> None:
     client = live_check.connect(argparse.Namespace(url=url, api_key="dummy", timeout=120.0))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl-router-demo-")))
-        _show_decisions(folder)
+        _show_decisions(arguments.serve_port, folder)
         children = [_start_router_model(stack, arguments, folder), _start_router_api(stack, arguments, folder)]
         _ask(client)
         if not arguments.once:
@@ -147,11 +147,13 @@ def _stop(child: Child) -> None:
     child.stop()
 
 
-def _show_decisions(folder: Path) -> None:
-    """Prints how the bundled policy would route a few prompts among the catalogue's models."""
+def _show_decisions(port: int, folder: Path) -> None:
+    """Prints how the bundled policy would route a few prompts among the catalogue's models.
+
+    A router API that is stopped again before the function returns decides, on the port `port`.
+    """
     _say("How the bundled policy would route these prompts among the catalogue's models. No model is called.")
     _say("The guard is off here, because nothing has proven yet that the policy chooses well for these models.\n")
-    port = _free_port()
     path = folder / "catalogue.yaml"
     path.write_text(yaml.safe_dump(decision_table.configuration(yaml.safe_load(CATALOGUE.read_text()), port)))
     with contextlib.ExitStack() as stack:
@@ -162,12 +164,6 @@ def _show_decisions(folder: Path) -> None:
             decision_table.show(f"http://127.0.0.1:{port}")
         except OSError as error:
             raise DemoError(f"no decision: {error}") from None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _start_router_model(stack: contextlib.ExitStack, arguments: argparse.Namespace, folder: Path) -> Child:
