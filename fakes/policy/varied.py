@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,13 @@ from .artefacts import EMBEDDING, FEATURES, HIDDEN, ITEM, KEY, TOKENS, save
 _PROMPTS = 60
 
 
-def write_varied_artefact(folder: Path, names: Sequence[str], seed: int = 0) -> Path:
-    """Writes an artefact with all parts, in which most numbers are random. Returns the folder."""
+def write_varied_artefact(
+    folder: Path, names: Sequence[str], seed: int = 0, *, tensors: Mapping[str, np.ndarray] | None = None
+) -> Path:
+    """Writes an artefact with all parts, in which most numbers are random. Returns the folder.
+
+    The argument `tensors` replaces tensors of the file `policy.safetensors`.
+    """
     random = np.random.default_rng(seed)
     policy = {
         **_head(random, "outcomes", len(names)),
@@ -23,6 +28,7 @@ def write_varied_artefact(folder: Path, names: Sequence[str], seed: int = 0) -> 
         "lengths.factors": random.uniform(0.5, 2, len(names)).astype(np.float32),
         "mean_qualities": random.uniform(0.3, 0.9, len(names)).astype(np.float32),
         "mean_items": _numbers(random, 4, ITEM),
+        **(tensors or {}),
     }
     memory: dict[str, np.ndarray] = {
         "keys": _numbers(random, _PROMPTS, KEY).astype(np.float16),

@@ -143,11 +143,11 @@ def _artefact(
 
 
 def _check_sizes(targets: int, policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]) -> None:
-    """Raises ValueError if one of five tensors has another number of targets than the manifest."""
-    sizes = {
-        name: len(policy[name]) for name in ("outcomes.vectors", "lengths.factors", "lengths.slopes", "mean_qualities")
-    }
+    """Raises ValueError if a tensor with numbers for each target has another number of targets than the manifest."""
+    second_stage = ["gradient.vectors"] if "gradient.vectors" in policy else []
+    names = ["outcomes.vectors", *second_stage, "lengths.factors", "lengths.slopes", "mean_qualities"]
+    sizes = {name: len(policy[name]) for name in names}
     sizes["scores"] = memory["scores"].shape[1]
     wrong = next((name for name, size in sizes.items() if size != targets), None)
     if wrong is not None:
-        raise ValueError(f"{wrong} has {sizes[wrong]} targets, and the manifest has {targets}")
+        raise ValueError(f"the number of targets is {sizes[wrong]} in `{wrong}`, and {targets} in the manifest")

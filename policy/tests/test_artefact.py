@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rl_router_policy.artefact import MANIFEST, POLICY, Artefact, load_artefact
 from rl_router_policy.errors import ArtefactError
@@ -12,7 +13,8 @@ from rl_router_policy.features import NO_CONTEXT
 from rl_router_policy.folder import BUNDLED
 from rl_router_policy.profile import Profile
 
-from fakes.policy.artefacts import EMBEDDING, write_artefact
+from fakes.policy.artefacts import EMBEDDING, ITEM, write_artefact
+from fakes.policy.varied import write_varied_artefact
 
 
 @pytest.fixture
@@ -61,6 +63,14 @@ def test_an_artefact_that_does_not_fit_is_refused(folder: Path, changes: dict[st
     file = folder / MANIFEST
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
     assert words in refused(folder)
+
+
+@pytest.mark.parametrize("stage", ["outcomes", "gradient"])
+def test_an_artefact_with_too_few_vectors_is_refused(tmp_path: Path, stage: str) -> None:
+    name = f"{stage}.vectors"
+    vectors = np.zeros((1, 1, ITEM), np.float32)
+    folder = write_varied_artefact(tmp_path / "a", ["alpha", "beta"], tensors={name: vectors})
+    assert f"the number of targets is 1 in `{name}`, and 2 in the manifest" in refused(folder)
 
 
 def test_a_manifest_that_is_not_json_is_rejected(folder: Path) -> None:
