@@ -37,10 +37,11 @@ def test_a_situation_is_unchanged_after_conversion_to_json_and_back(situation: S
     [
         ({"version": 2}, "`rl_router.version` is 2"),
         ({"text": 5}, "`rl_router.text` must be a string, not a number"),
-        ({"value": -1}, "`rl_router.value` must be a number from 0"),
+        ({"value": 0}, "`rl_router.value` must be a number from 1e-15 to 1e+15, not 0"),
         ({"value": True}, "`rl_router.value` must be a number"),
         ({"value": float("nan")}, "`rl_router.value` must be a number"),
-        ({"value": 10**400}, "`rl_router.value` must be a number from 0 to 1e+15"),
+        ({"second_price": 10**400}, "`rl_router.second_price` must be a number from 0 to 1e+15, not 1000"),
+        ({"second_price": -1}, "`rl_router.second_price` must be a number from 0 to 1e+15, not -1"),
         ({"guard": "maybe"}, "`rl_router.guard` must be one of proven, safe, unproven, off"),
         ({"ranking": [1]}, "`rl_router.ranking` must contain only strings"),
         ({"candidates": {}}, "`rl_router.candidates` must be a list, not an object"),
