@@ -94,11 +94,12 @@ def test_the_input_may_be_a_list_of_messages(policy: LearnedPolicy) -> None:
         ({"questions": [{"type": "choice", "choices": 1}]}, "questions[0]", "at least 2 different choices"),
         ({"questions": [choice("alpha")]}, "questions[0]", "at least 2 different choices"),
         ({"questions": [choice("alpha", "alpha")]}, "questions[0]", "at least 2 different choices"),
-        ({"questions": [choice("alpha", True)]}, "questions[0]", "contains a value that is not a text"),
+        ({"questions": [choice("alpha", True)]}, "questions[0]", "contains a value that is not a string"),
         ({"questions": [choice("yes", "no")]}, "questions[0]", "is a known target (yes, no). This server answers only"),
         ({"rl_router": {"version": 3}}, "rl_router", "Use the version 1"),
         ({"questions": [choice("alpha", "x")], "rl_router": as_json(SITUATION)}, "questions[0]", "contains `x`, which"),
-        ({"input": None}, "input", "`input` must be a text or a list of messages"),
+        ({"input": None}, "input", "`input` must be a string or a list of objects"),
+        ({"input": ["Why?"]}, "input", "`input` must be a string or a list of objects"),
     ],
 )
 def test_anything_else_is_an_error_that_names_the_field(

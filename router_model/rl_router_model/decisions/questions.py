@@ -1,4 +1,4 @@
-"""Answers OpenAI's requests for decisions. The only questions with an answer are choices among targets."""
+"""Answers requests for decisions in OpenAI's schema. The only questions with an answer are choices among targets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _USAGE = {
 def answer(fields: Mapping[str, Any], model: str, policy: LearnedPolicy) -> dict[str, Any]:
     """Returns the body of the answer. Raises RequestError.
 
-    The field `rl_router` of the answer belongs to the first question.
+    The field `rl_router` of the answer describes the choice for the first question.
     """
     questions = fields.get("questions")
     if not isinstance(questions, list) or not 1 <= len(questions) <= _MAX_QUESTIONS:
@@ -59,14 +59,18 @@ def _offer(question: Any, path: str) -> Offer:
         raise RequestError(f"`{path}.choices` must be a list of at least {_MIN_CHOICES} different choices", path)
     names = [value for value in values if isinstance(value, str)]
     if len(names) < len(values):
-        raise RequestError(f"`{path}.choices` contains a value that is not a text. {_REMEDY}", path)
+        raise RequestError(f"`{path}.choices` contains a value that is not a string. {_REMEDY}", path)
     return Offer("tools", dict.fromkeys(names, ""))
 
 
 def _situation(
     fields: Mapping[str, Any], stated: Situation | None, offer: Offer, at: int, policy: LearnedPolicy
 ) -> Situation:
-    """Returns the situation of a question. Raises RequestError if the choices are not targets."""
+    """Returns the situation of a question.
+
+    With the field `rl_router`, raises RequestError if the field does not describe each choice. Without the field,
+    raises RequestError if no choice is a known target, or if the field `input` is wrong.
+    """
     path = f"questions[{at}]"
     if stated is None:
         if not any(map(policy.knows, offer.names)):
@@ -87,8 +91,8 @@ def _messages(fields: Mapping[str, Any]) -> Any:
     value = fields.get("input")
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
-    if not isinstance(value, list):
-        raise RequestError("`input` must be a text or a list of messages. Send the conversation", "input")
+    if not isinstance(value, list) or not all(isinstance(message, dict) for message in value):
+        raise RequestError("`input` must be a string or a list of objects. Send a text or the messages", "input")
     return value
 
 
