@@ -22,7 +22,7 @@ _LEVEL = 95
 
 @dataclass(frozen=True)
 class Figure:
-    """A measure with the ends of its interval. None means that the router does not reach the best constant."""
+    """A measure with the ends of its interval. The value None means that the router has no match."""
 
     value: float | None
     low: float | None
@@ -50,7 +50,7 @@ class Outcomes:
 def curve_figures(outcomes: Outcomes, seed: int = 0) -> dict[str, Figure]:
     """Returns the AIQ gain and the match of a policy, with intervals.
 
-    Resamples in which the policy does not reach the best constant's quality do not count for the interval of the match.
+    Resamples in which the policy has no match do not count for the interval of the match.
     """
     answers = outcomes.routed()
     whole, resampled = answers.compare(), answers.compare_each(_resamples(len(outcomes.scores), seed))

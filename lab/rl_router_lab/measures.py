@@ -75,7 +75,8 @@ def choices(preferences: Array, expected_costs: Array) -> NDArray[np.intp]:
 class Comparison:
     """The measures of a router's curve and of the models as constants.
 
-    The attribute `match` is None if the router does not reach the best constant's quality.
+    The attribute `match` is None if the router does not reach the best constant's quality, or if the best constant is
+    free and the router reaches its quality only at a cost.
     """
 
     aiq: float
@@ -135,9 +136,11 @@ def _comparison(costs: Array, scores: Array, constant_costs: Array, constant_sco
     )
 
 
-def _ratio(cost: float, of: float) -> float:
-    """Returns the ratio of two costs, or 1 if the second cost is 0."""
-    return cost / of if of else 1.0
+def _ratio(cost: float, of: float) -> float | None:
+    """Returns the ratio of two costs. If the second cost is 0, returns 1 if the first cost is 0 too, or else None."""
+    if of:
+        return cost / of
+    return None if cost else 1.0
 
 
 def routed(chosen: NDArray[np.intp], scores: Array, costs: Array) -> Routed:

@@ -77,6 +77,13 @@ def test_models_of_equal_costs_are_compared_by_quality_alone() -> None:
     assert (comparison.gain, comparison.match) == (0.5, 1.0)
 
 
+def test_a_router_that_pays_for_the_quality_of_a_free_constant_has_no_match() -> None:
+    # The router prefers the bad free model to the good free model, and the dear model to both.
+    scores, costs = np.array([[0.5, 0.0, 0.5]] * 2), np.array([[0.0, 0.0, 1.0]] * 2)
+    chosen = choices(np.array([[0.0, 0.1, 0.9]] * 2), costs)
+    assert routed(chosen, scores, costs).compare().match is None
+
+
 def test_a_prompt_that_counts_twice_is_like_two_prompts() -> None:
     preferences, twice = np.array([[0.2, 0.9], [0.5, 0.4], [0.1, 0.3], [0.7, 0.6]]), [0, 1, 1, 2, 3]
     counted = routed(choices(preferences, COSTS), SCORES, COSTS).compare(np.array([1.0, 2.0, 1.0, 1.0]))
