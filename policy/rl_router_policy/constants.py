@@ -16,8 +16,8 @@ def best_constant(
 ) -> Candidate:
     """Returns the candidate to call if the guard's verdict is `unproven`.
 
-    The candidate is the first one in the situation's ranking. If the ranking names no candidate, the candidate has the
-    highest mean utility: by the outcomes that the artefact was trained on, or by the profile of an unknown target.
+    The argument `candidates` contains the candidates without a failed call. The result is the first of them in the
+    situation's ranking. If the ranking names none of them, the result is the candidate with the highest mean utility.
     """
     by_name = {candidate.target: candidate for candidate in reversed(candidates)}
     named = next((by_name[name] for name in situation.ranking if name in by_name), None)

@@ -26,10 +26,10 @@ class _Option:
 def decide(artefact: Artefact, situation: Situation, catalogue: Profiles = lambda _: None) -> Choice:
     """Returns the policy's choice.
 
-    If calls returned answers, the last one is selected. Otherwise, the choice is a candidate whose call did not fail.
+    If calls returned answers, the last answer is selected. Otherwise, the choice is a candidate without a failed call.
     The choice has neither a function nor a call id if no such candidate exists. The function `catalogue` returns the
-    profile of a target that the situation does not describe. Raises ArithmeticError if a prediction is not a finite
-    number.
+    profile of a target without a profile in the situation, or None. Raises ArithmeticError if a prediction is not a
+    finite number.
     """
     answered = [call for call in situation.calls if call.status == "ok"]
     if answered:
@@ -66,7 +66,7 @@ def _option(situation: Situation, candidate: Candidate, prediction: Prediction) 
 def utility(situation: Situation, candidate: Candidate, estimate: Estimate) -> float:
     """Returns what the policy maximises: preference - (cost of the call + cost of the wait) / V.
 
-    If V is None, only the preference counts. An unknown cost or latency counts as 0.
+    V is `situation.value`. If V is None, only the preference counts. An unknown cost or latency counts as 0.
     """
     if situation.value is None:
         return estimate.preference

@@ -26,8 +26,9 @@ class Candidate:
     """A target that can be called.
 
     The attribute `tool` is the name of the function that calls the target. The attribute `cost` is the cost of the
-    input in US dollars. If `cost` is None, the cost follows from the length of the conversation. The attribute
-    `latency` is in seconds. If `profile` is None, the policy uses the profile in the catalogue.
+    input in US dollars. If `cost` is None, the cost of the input follows from the length of the conversation and from
+    `price`. If `price` is None, the cost of a call is unknown, even if `cost` is set. The attribute `latency` is in
+    seconds (None if unknown). If `profile` is None, the policy uses the profile in the catalogue, if any.
     """
 
     tool: str
@@ -64,9 +65,10 @@ class Call:
 class Situation:
     """What is known when the policy decides.
 
-    The attribute `value` is the worth of a good answer in US dollars, or None if costs do not count. The attribute
-    `ranking` contains the names of targets. If the guard's verdict is `unproven`, the policy calls the first
-    candidate of the ranking. If the ranking names no candidate, the policy calls the best constant.
+    The attribute `value` is the worth of a good answer in US dollars, which is above 0. If `value` is None, neither
+    costs nor latencies count. The attribute `second_price` is the price of a second of waiting in US dollars. The
+    attribute `ranking` contains the names of targets. If the guard's verdict is `unproven`, the policy calls the first
+    target in `ranking` that is a candidate without a failed call, or the best constant if no such target exists.
     """
 
     text: str
@@ -97,9 +99,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Choice:
-    """A decision of the policy: either the function of the candidate to call, or the id of the call to select.
+    """A decision of the policy: the function of the candidate to call, the id of the call to select, or neither.
 
-    The attribute `challenger` is the function that the policy itself chose if the guard did not let the policy serve.
+    The attributes `tool` and `select` are both None if every candidate's call failed, or if no candidate exists. If the
+    guard did not let the policy serve, the attribute `challenger` is the function that the policy itself chose.
     """
 
     artefact: str

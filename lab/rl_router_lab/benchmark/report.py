@@ -22,9 +22,14 @@ _HEADER = """\
 
 The command `make lab-bench` wrote this table from the JSON files in this folder, which contain all figures. Each JSON
 file names the command, the seeds, the versions of the libraries, and the hashes of the tables. `docs/learning.md`
-defines the measures. The policies were tested on prompts that they were not trained on: each prompt is predicted by a
-policy that was trained on four fifths of the prompts. A figure is the mean over the seeds that reached it. Its interval
-is the mean of the seeds' 95 % intervals. If a row says "2 of 5 folds", only two fifths of the prompts were tested.
+defines the measures.
+
+The policies were tested on prompts that they were not trained on. In the rows of a table alone and of one policy over
+all tables, the prompts are split into five folds, and the policy that predicts a fold was trained on the other four. If
+such a row says "2 of 5 folds", only two of the folds were tested. A value is the mean over the seeds, and the ends of
+its interval are the means of the ends of the seeds' 95 % intervals. If only some of the seeds have a match, the column
+`seeds` says how many, and only these seeds count. The intervals of a model that was never seen come from resamples of
+the models.
 
 | figure | value | 95 % interval | seeds |
 | --- | --- | --- | --- |

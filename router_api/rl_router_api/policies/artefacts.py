@@ -20,7 +20,7 @@ class Artefacts:
     """The folder of artefacts that the field `routing.artefacts` names, and the artefact in use.
 
     The attribute `current` is the artefact in use, or None if no artefact could be read. The attribute `refused` is the
-    reason why the newest artefact is not in use, or None if the newest artefact is in use.
+    reason if the newest artefact cannot be used or no artefact exists, and otherwise None.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,14 +30,17 @@ class Artefacts:
         versions = newest_first(self.folder)
         self._read = self._seen = versions[0] if versions else None
         self._accept(_loaded(self.folder, self._read))
-        # After a restart, the newest artefact that can be read is in use.
+        # If the newest artefact cannot be read at the start, the newest of the readable artefacts is used.
         for version in versions[1:]:
             if self.current is None:
                 older = _loaded(self.folder, version)
                 self.current = None if isinstance(older, str) else older
 
     async def refresh(self) -> None:
-        """Reads the newest artefact if it has changed, but not since the previous call of the method."""
+        """Reads the newest artefact if it is not the artefact that was read last.
+
+        The artefact is read only after two calls of the method in a row have found the same files.
+        """
         newest = next(iter(newest_first(self.folder)), None)
         # If the artefact has changed since the previous call, a program may still be writing the artefact.
         is_settled, self._seen = newest == self._seen, newest

@@ -30,9 +30,10 @@ class Learned:
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Returns the decision to call one target.
+        """Returns the decision to call one target, or to select the answer of an earlier call.
 
-        If an error in the policy prevents the decision, the decision contains only a `reason`.
+        If no target is left to call, the decision contains only a `reason`. If an error in the policy prevents the
+        decision, the decision contains a `reason`, and `failed` is true.
         """
         artefact = self._artefacts.current
         if artefact is None:
@@ -48,11 +49,11 @@ class Learned:
             return Decision(reason=reason, failed=True)
 
     async def refresh(self) -> None:
-        """Reads the newest artefact if it has changed."""
+        """Reads the newest artefact if it has changed (see `Artefacts.refresh`)."""
         await self._artefacts.refresh()
 
     def health(self) -> PolicyHealth:
-        """Returns the artefact in use and the guard's verdict, or why the newest artefact cannot be used."""
+        """Returns the artefact in use, the guard's verdict, and the reason if the newest artefact is not in use."""
         refused, artefact = self._artefacts.refused, self._artefacts.current
         return PolicyHealth(
             name="learned",

@@ -102,7 +102,10 @@ def _candidate(candidate: Candidate) -> PolicyCandidate:
 
 
 def _profile(candidate: Candidate) -> Profile | None:
-    """Returns the configured profile, with the size that is known for the model's name if no size is configured."""
+    """Returns the configured profile, or None if nothing is known of the target.
+
+    If no size is configured, the size that is known for the name of the model or of the target counts.
+    """
     configured = candidate.profile
     size = configured.parameters_billion if configured else None
     if size is None:

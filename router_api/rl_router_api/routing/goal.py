@@ -20,5 +20,8 @@ def unit_of(targets: Iterable[Target]) -> float | None:
 
 
 def word_for(prefer: float | Decimal, targets: Iterable[Target]) -> Prefer:
-    """Returns the word whose worth of a good answer is closest to `prefer` US dollars."""
+    """Returns the word whose worth of a good answer is closest to `prefer` US dollars.
+
+    Returns `balanced` if no target has a price above 0.
+    """
     return value.closest_word(float(prefer), unit_of(targets))

@@ -1,4 +1,4 @@
-"""The policy that decides if the field `routing.policy` is not configured."""
+"""Chooses the policy for requests that name no policy, and searches for a router model if the policy depends on it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _INTERVAL = 30.0
 
 
 def depends_on_router_model(configuration: Configuration) -> bool:
-    """Returns whether the policy is `rl` if a router model is found, and otherwise `learned`.
+    """Returns whether the policy depends on whether a router model is found.
 
-    If a policy or the section `router` is configured, the policy is known. Without configured targets, the targets are
-    models of the router model's server, so the policy is `rl`.
+    A configured policy does not depend on it. If the section `router` is configured, the policy is `rl`. Without
+    configured targets, the targets are models of the router model's server, so the policy is `rl`.
     """
     is_known = configuration.routing.policy is not None or bool(configuration.router.model_fields_set)
     return configuration.targets is not None and not is_known
@@ -28,8 +28,9 @@ def depends_on_router_model(configuration: Configuration) -> bool:
 def policy_without_router_model(configuration: Configuration) -> str:
     """Returns the name of the policy for requests that name no policy if no router model answers.
 
-    Without an artefact or without the libraries of the policy `learned`, the policy is `rl`, so the fallback order
-    decides.
+    The name is the configured one, if any. Otherwise, the policy is `learned` if it depends on the router model, an
+    artefact exists and the libraries of the policy `learned` are installed. In all other cases, the policy is `rl`, and
+    the fallback order decides until a router model answers.
     """
     if configuration.routing.policy is not None:
         return configuration.routing.policy

@@ -1,4 +1,4 @@
-"""Reads the messages of a chat completion that does not contain the field `rl_router`."""
+"""Reads the messages of a request that does not contain the field `rl_router`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Conversation:
 
 
 def conversation_of(fields: Mapping[str, Any]) -> Conversation:
-    """Returns the conversation in the body of a chat completion. Raises RequestError."""
+    """Returns the conversation in the field `messages` of a request's body. Raises RequestError."""
     messages = fields.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise RequestError("`messages` must be a list of objects. Send the messages of a conversation", "messages")
+        raise RequestError("`messages` must be a list of objects. Send the messages of the conversation", "messages")
     calls = [*_calls_of_tools(messages), *_calls_in_texts(messages)]
     questions = [at for at, message in enumerate(messages) if message.get("role") == "user" and not _results(message)]
     last = questions[-1] if questions else -1
@@ -49,7 +49,7 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def _calls_of_tools(messages: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
-    """Yields the calls of targets that have a message with a result."""
+    """Yields the tool calls whose result is in a message of the role `tool`."""
     answers = [message for message in messages if message.get("role") == "tool"]
     results = {id_: text_of(answer) for answer in answers if isinstance(id_ := answer.get("tool_call_id"), str)}
     for message in messages:

@@ -22,7 +22,11 @@ _MAX_NAME = 64
 
 @dataclass(frozen=True)
 class LearnedPolicy:
-    """A policy in memory. The keys of `targets` are the names of tools, and the values are the names of targets."""
+    """A policy in memory.
+
+    The attribute `targets` contains the names of the targets that the policy was trained on, by the name of the tool
+    that calls the target.
+    """
 
     artefact: Artefact
     targets: Mapping[str, str]
@@ -32,11 +36,18 @@ class LearnedPolicy:
         return decide(self.artefact, situation, catalogue.profile_of_name)
 
     def target_of(self, name: str) -> str:
-        """Returns the name of the target that a tool calls, or the name itself if it is not the name of a tool."""
+        """Returns the name of the target that a tool calls.
+
+        The tool of an unknown target calls the target whose name follows the prefix `call_`. A name without this prefix
+        is the name of a target, and is returned unchanged.
+        """
         return self.targets.get(name) or name.removeprefix(PREFIX)
 
     def knows(self, name: str) -> bool:
-        """Returns whether the artefact or the catalogue describes a target with this name or with this tool."""
+        """Returns whether a name belongs to a target that the artefact or the catalogue knows.
+
+        The artefact knows the names of its targets and of their tools. The catalogue knows only names of targets.
+        """
         is_trained = name in self.targets or name in self.targets.values()
         return is_trained or catalogue.profile_of_name(name) is not None
 

@@ -1,8 +1,10 @@
 """Reads what a chat completion offers: which targets can be called, and which answers can be selected.
 
-A request offers targets by tools with names such as `call_NAME` and the tool `select_response`, or by a JSON schema
-that allows only `{"ask": NAME}` and `{"select": CALL_ID}`. The name of a property does not matter if all values of the
-property are names of such tools. All other requests ask for something else than a decision.
+A request offers targets by tools with names such as `call_NAME`, and answers by the tool `select_response`. Without
+tools, a request offers targets and answers by a JSON schema that allows only `{"ask": NAME}` and `{"select": CALL_ID}`.
+A property with another name than `ask` offers targets too, if all values of the property begin with `call_`. A request
+does not ask for a decision if it offers anything else, asks for several answers, forbids tool calls, or demands one
+certain tool.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ _FREE_CHOICE = (None, "auto", "required")
 class Offer:
     """What a request offers.
 
-    The keys of `names` are the names by which the answer can call targets, which are names of tools or of targets. The
-    value is the property of the schema that contains the name, or an empty text for tools. The attribute `selectable`
+    The keys of `names` are the names by which the answer can call targets: names of tools or of targets. Each value is
+    the property of the schema that contains the name, or an empty string without a schema. The attribute `selectable`
     contains the ids of the calls whose answers can be selected. If `selectable` is None, all answers can be selected.
     """
 
@@ -55,7 +57,7 @@ def _is_free(choice: Any) -> bool:
 
 
 def _tool_names(tools: list[Any]) -> list[str]:
-    """Returns the names of functions. The name of any other tool is an empty text."""
+    """Returns the names of the tools' functions. The name of a tool without a function is an empty string."""
     functions = [tool.get("function") if isinstance(tool, dict) else None for tool in tools]
     names = [function.get("name") if isinstance(function, dict) else None for function in functions]
     return [name if isinstance(name, str) else "" for name in names]
@@ -81,7 +83,10 @@ def _by_schema(form: Any) -> Offer | None:
 
 
 def _only_property(form: Any) -> tuple[str, list[str]] | None:
-    """Returns the only property of an object's schema with the values that the property can have."""
+    """Returns the only property in the schema of an object, with the values that the property can have.
+
+    Returns None if the schema has another number of properties, or if the values are not a list of strings.
+    """
     properties = form.get("properties") if isinstance(form, dict) else None
     if not isinstance(properties, dict) or len(properties) != 1:
         return None

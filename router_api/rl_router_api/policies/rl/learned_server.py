@@ -28,7 +28,7 @@ class LearnedServer:
     def __init__(self, setup: PolicySetup) -> None:
         self._setup = setup
         self.is_supported = find_spec("numpy") is not None
-        """Whether the libraries are installed that a description needs."""
+        """Whether numpy is installed, which a description needs."""
 
     def describe(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
@@ -39,7 +39,7 @@ class LearnedServer:
         return situation_of(conversation, candidates, limits, calls, self._terms)
 
     def explain(self, situation: Situation, choice: Choice) -> dict[str, Any] | None:
-        """Returns the field `decision` of `router_metadata`."""
+        """Returns the field `decision` of `router_metadata`, or None if the choice is not a target."""
         return self._explainer.explain(situation, choice)
 
     @cached_property
@@ -54,7 +54,7 @@ class LearnedServer:
 
 
 class Description:
-    """The description of one decision. The attribute `situation` is None until the function `field` is called."""
+    """The description of one decision. The attribute `situation` is None until the method `field` is called."""
 
     def __init__(
         self,
@@ -79,9 +79,11 @@ class Description:
         return msgspec.json.encode(as_json(self.situation))
 
     def reasons(self, answer: Answer, target: str | None) -> Reasons | None:
-        """Returns the reasons in the server's answer, which calls the target `target`.
+        """Returns the reasons in the server's answer.
 
-        Returns None if the server did not get the description, or if the answer contains no reasons.
+        The argument `target` is the name of the first target that the answer calls, or None if the answer calls no
+        target. Returns None if the server did not get the description, or if the answer's field `rl_router` is missing
+        or cannot be read.
         """
         field = answer.fields.get("rl_router")
         if self.situation is None or field is None:
@@ -116,7 +118,7 @@ class _Field(Struct):
     candidates: list[_Estimate] = []
 
     def choice(self, situation: Situation, target: str | None) -> Choice:
-        """Returns the server's choice. Estimates of functions that are not offered do not count."""
+        """Returns the server's choice, with only those estimates whose functions belong to candidates."""
         from rl_router_policy.situation import Choice, Estimate
 
         offered = {candidate.tool: candidate.target for candidate in situation.candidates}

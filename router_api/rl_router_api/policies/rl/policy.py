@@ -91,8 +91,8 @@ class RouterModelPolicy:
     ) -> Decision:
         """Returns the decision of one turn.
 
-        If the router model fails, or if no answer of the router model can be parsed, the decision contains a `reason`
-        instead of calls or an answer.
+        The decision contains a `reason` instead of calls or an answer if the router model fails, if no answer of the
+        router model can be parsed, or if a learned policy in the router model's server makes no choice.
         """
         direct = self._answers_directly and conversation.text_only and not calls
         turn = Turn(conversation, candidates, limits, calls, direct)
