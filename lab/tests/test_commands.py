@@ -11,7 +11,7 @@ import pytest
 from rl_router_lab.__main__ import main
 
 from fakes.outcomes.files import write_models, write_table
-from fakes.outcomes.world import world
+from fakes.outcomes.world import MODELS, world
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,19 @@ def test_predictions_have_one_line_per_prompt(folder: Path) -> None:
         assert set(line["quality"]) == set(line["preference"]) == set(line["cost"]) == models
         assert list(line["choice"]) == ["1", "2", "5", "10", "20", "50", "100"]
         assert set(line["choice"].values()) <= models
+
+
+def test_if_all_models_are_free_only_the_preference_counts(folder: Path) -> None:
+    free = {name: {"price": {"input": 0, "output": 0}} for name in MODELS}
+    (folder / "free.json").write_text(json.dumps({"models": free}))
+    models = ("--models", "free.json")
+    table = ("--table", "more.jsonl.gz")
+    assert run(folder, "train", *table, *models, "--out", "free") == 0
+    assert "NaN" not in (folder / "free" / "manifest.json").read_text()
+    assert run(folder, "predict", "--artefact", "free", *table, *models, "--out", "free.jsonl") == 0
+    for line in map(json.loads, (folder / "free.jsonl").read_text().splitlines()):
+        best = max(line["preference"].values())
+        assert {line["preference"][chosen] for chosen in line["choice"].values()} == {best}
 
 
 def test_the_manifest_names_the_rows_that_were_left_out_and_the_licences(folder: Path) -> None:

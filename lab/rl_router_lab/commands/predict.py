@@ -1,8 +1,8 @@
 """`rl-router lab predict`: writes what an artefact expects of each model for each prompt of a table.
 
 The output has one JSON object per prompt: `{"id", "quality": {MODEL: 0 to 1}, "preference": {MODEL: NUMBER}, "cost":
-{MODEL: USD}, "choice": {UNITS: MODEL}}`. The field `choice` contains the chosen model for each value of a good
-answer, in units. A unit is the mean real cost of an answer in the table.
+{MODEL: USD}, "choice": {UNITS: MODEL}}`. The field `choice` contains the chosen model for each value of a good answer,
+in units. A unit is the mean real cost of an answer in the table, or 1 US dollar if all answers are free.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _rows(table: Table, expected: Predictions, unit: float) -> list[dict[str, object]]:
-    chosen = {str(step): (expected.preferences - expected.costs / (step * unit)).argmax(axis=1) for step in STEPS}
+    # If all answers are free, the unit is 1 US dollar, because a unit of 0 would give no choices.
+    costs = expected.costs / (unit or 1.0)
+    chosen = {str(step): (expected.preferences - costs / step).argmax(axis=1) for step in STEPS}
     return [
         {
             "id": prompt.id,

@@ -140,7 +140,9 @@ def prepared(table: Table, models: Models, embedding: Embedding, seed: int, scal
     tokens = np.stack([lengths.output_tokens(row, every) for row in features])
     scores = table.scores.astype(np.float32)
     real, expected = real_costs(table, models), costs_of(table, models, tokens)
-    units = np.array([np.nanmean(real[tables == number]) for number in range(tables.max() + 1)])[tables][:, None]
+    # If all answers of a table are free, the unit is 1 US dollar, because the costs are divided by the unit.
+    means = [float(np.nanmean(real[tables == number])) or 1.0 for number in range(tables.max() + 1)]
+    units = np.array(means)[tables][:, None]
     examples = Examples(inputs.network_inputs(vectors_, features), scores, profiles, tables)
     costs = Costs((real / units).astype(np.float32), (expected / units).astype(np.float32))
     parts = np.array([_part_of(prompt.key, seed) for prompt in table.prompts])
