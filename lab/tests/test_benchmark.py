@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+from rl_router_lab.benchmark.__main__ import main
 from rl_router_lab.benchmark.few import few
 from rl_router_lab.benchmark.kept_out import Settings, trivial
 from rl_router_lab.benchmark.report import report
@@ -13,6 +15,7 @@ from rl_router_lab.benchmark.unseen import left_out
 from rl_router_lab.table import Table, joined
 from rl_router_policy import embedding
 
+from fakes.outcomes.files import write_models
 from fakes.outcomes.world import MODELS, world
 
 SETTINGS = Settings(MODELS, embedding.load(embedding.BUNDLED), lambda _: None)
@@ -61,6 +64,14 @@ def test_a_figure_of_several_seeds_is_the_mean_of_the_seeds_that_reached_it(tmp_
     chosen = "one policy over all tables, on ZeroEval (2 of 5 folds), the stage and the memory that the training chose"
     assert f"| {chosen}: AIQ gain | +0.0200 | +0.0100 to +0.0300 | 2 |" in lines
     assert f"| {chosen}: match | 0.50 | 0.40 to 0.60 | 1 of 2 |" in lines
+
+
+def test_a_missing_table_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_models(tmp_path / "models.json")
+    assert main([str(tmp_path), "--out", str(tmp_path / "results"), "--only", "llmrouter"]) == 1
+    missing = tmp_path / "llmrouter.jsonl.gz"
+    expected = f"error: {missing}: No such file or directory. Correct the folder DATA or --out\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_folder_without_results_has_a_table_without_rows(tmp_path: Path) -> None:

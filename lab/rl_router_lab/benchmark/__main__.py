@@ -28,20 +28,27 @@ _LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "tokenizers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the measures and returns the exit status, which is 1 if a table cannot be read."""
+    """Runs the measures and returns the exit status, which is 1 if a file cannot be read or written."""
     parser = argparse.ArgumentParser(prog="make lab-bench", description=__doc__)
     parser.add_argument("data", type=Path, help="folder with the tables")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--only", choices=list(MEASURES), action="append", help="run only this measure")
+    parser.add_argument(
+        "--only", choices=list(MEASURES), action="append", help="run only this measure. Repeat the option as needed"
+    )
     parser.add_argument("--seed", type=int, action="append", help="use only this seed. Repeat the option as needed")
-    parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS, help="test only so many folds")
+    parser.add_argument(
+        "--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS, help="number of folds to test (default: 5)"
+    )
     options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
     try:
+        options.out.mkdir(parents=True, exist_ok=True)
         for name in options.only or MEASURES:
             _measure(name, options.data, tuple(options.seed or MEASURES[name].seeds), options.folds, options.out)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}. Correct the folder DATA or --out", file=sys.stderr)
         return 1
     return 0
 
