@@ -1,5 +1,5 @@
 -- Configures wrk's requests with the BENCH_ variables and prints wrk's result as one line of JSON.
--- If BENCH_RATE is set, all connections together send BENCH_RATE requests per second, at random moments.
+-- If BENCH_RATE is above 0, all connections together send at most BENCH_RATE requests per second, at random moments.
 
 local rate = tonumber(os.getenv("BENCH_RATE") or "0")
 local connections = tonumber(os.getenv("BENCH_CONNECTIONS"))

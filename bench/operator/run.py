@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", default=",".join(map(str, _SIZES)), help="numbers of RouterDeployments, separated by commas"
     )
-    parser.add_argument("--rest", type=float, default=120, help="duration of the measurement at rest, in seconds")
+    parser.add_argument("--rest", type=float, default=120, help="seconds of the measurement at rest (default: 120)")
     parser.add_argument("--keep", type=Path, help="keep the logs of all processes in this folder")
     parser.add_argument("--dry", action="store_true", help="print the results, and do not write bench/operator.md")
     parser.add_argument(

@@ -15,8 +15,8 @@ _COMMANDS = (import_, train, evaluate, predict)
 _EXAMPLE = """\
 exit codes:
   0  success
-  1  an input is wrong, or a file cannot be written
-  2  an option is wrong
+  1  a file or the value of an option is wrong, or a file cannot be written
+  2  the options cannot be parsed
 
 example:
   rl-router lab import outcomes.csv --out table.jsonl
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") ->
     """Runs the named command. Returns the exit code, which is 1 if an input is wrong or a file cannot be written."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Trains a policy on a table of outcomes, and shows whether the policy is better than one model.",
+        description="Trains a policy on outcomes, and shows whether the policy is better than any single model.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -28,7 +28,7 @@ USUAL_TOKENS = {
 }  # fmt: skip
 """The number of output tokens of a usual answer in each family of tasks, for answers of unknown length."""
 _OTHER_TOKENS = 250
-_MOST = 1e9
+_MAXIMUM = 1e9
 """The maximum cost in US dollars, and the maximum number of output tokens, of an answer."""
 
 
@@ -130,7 +130,7 @@ def read_tables(files: Iterable[Path], leave_out: Sequence[tuple[str, str]] = ()
         raise LabError(f"{rows[empty][0]}, row {rows[empty][1]}: `scores` has no number. Add a score or delete the row")
     models = tuple(sorted({model for row in scores for model in row}))
     tokens = [_tokens(*row, models) for row in rows]
-    costs = [_numbers(*row, "cost", _MOST) for row in rows]
+    costs = [_numbers(*row, "cost", _MAXIMUM) for row in rows]
     return Table(tuple(prompts), models, *[_matrix(values, models) for values in (scores, tokens, costs)])
 
 
@@ -182,7 +182,7 @@ def _numbers(file: Path, number: int, row: dict[str, Any], field: str, highest: 
 
 def _tokens(file: Path, number: int, row: dict[str, Any], models: Sequence[str]) -> dict[str, float]:
     usual = USUAL_TOKENS.get(str(row.get("family")), _OTHER_TOKENS)
-    return {**dict.fromkeys(models, float(usual)), **_numbers(file, number, row, "output_tokens", _MOST)}
+    return {**dict.fromkeys(models, float(usual)), **_numbers(file, number, row, "output_tokens", _MAXIMUM)}
 
 
 def _matrix(rows: Sequence[dict[str, float]], models: Sequence[str]) -> Array:

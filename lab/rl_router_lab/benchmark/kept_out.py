@@ -36,10 +36,10 @@ class Settings:
 
 
 def cross_validated(tables: Sequence[Table], seed: int, settings: Settings) -> list[dict[str, Any]]:
-    """Trains one policy on all tables, and returns the figures of the policy for each table.
+    """Trains a policy on all tables for each tested fold, and returns the figures of the policies for each table.
 
     Each prompt is predicted by a policy that was trained on four fifths of the tables without the prompt. The figures
-    are those of the policy that the training chose, and those of each stage.
+    are those of the stage that the training chose, and those of each stage.
     """
     folds = [np.array([_fold(prompt.key, seed) for prompt in table.prompts]) for table in tables]
     expected: list[dict[str, list[Predictions]]] = [{} for _ in tables]

@@ -1,4 +1,4 @@
-"""Measures how well the answers of a model are predicted that was left out of the training."""
+"""Measures how well a policy predicts the answers of a model that was left out of the training."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Prompts:
 
 
 def unseen(table: Table, seed: int, settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yields the AUROC of left-out models after some outcomes, and the AUROC of the same models after a training.
+    """Yields the AUROC of left-out models after some outcomes, and the AUROC of the same models if they are trained on.
 
     Yields the result so far after each model.
     """

@@ -1,8 +1,8 @@
 """`rl-router lab import`: brings outcomes into the tidy form that the other commands read.
 
 Each input file is in the tidy form, or has one answer per row with the columns `id`, `prompt`, `model` and `score`, and
-optionally `task`, `family`, `output_tokens` and `cost`. The file name ends in .jsonl, .jsonl.gz, .csv or .parquet. The
-option --column gives other column names.
+optionally `task`, `family`, `output_tokens` and `cost`. The file name ends in .jsonl, .jsonl.gz, .csv, .csv.gz or
+.parquet. The option --column gives other column names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--out", type=Path, required=True, metavar="TABLE", help="file for the table (JSONL)")
     parser.add_argument(
         "--column", action="append", default=[], metavar="NAME=COLUMN",
-        help="name of the column that contains `id`, `prompt`, `model`, `score` and so on",
+        help="read NAME, such as `score`, from the column COLUMN. Repeat the option for several columns",
     )  # fmt: skip
     parser.set_defaults(run=run)
 

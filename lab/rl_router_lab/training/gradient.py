@@ -27,7 +27,7 @@ PRICES = np.geomspace(_LOWEST, _HIGHEST, 12)
 """The positive weights of the cost at which a policy's utility is measured."""
 _FREE = 0.1
 """The share of the random weights of the cost that are 0."""
-_FEWEST, _MOST = 2, 6
+_MIN_CANDIDATES, _MAX_CANDIDATES = 2, 6
 """The range of the number of candidates in a random set, if enough scores of the prompt are known."""
 _EPOCHS, _PATIENCE = 40, 8
 _OPTIMIZER = optax.adamw(5e-4, weight_decay=1e-2)
@@ -108,7 +108,7 @@ def _random_prices(key: Array, count: int) -> Array:
 
 
 def _random_sets(sized: Array, ranked: Array, known: Array) -> Array:
-    sizes = jax.random.randint(sized, (len(known), 1), _FEWEST, _MOST + 1)
+    sizes = jax.random.randint(sized, (len(known), 1), _MIN_CANDIDATES, _MAX_CANDIDATES + 1)
     order = jnp.argsort(jnp.argsort(jnp.where(known, jax.random.uniform(ranked, known.shape), 2.0), -1), -1)
     return known & (order < sizes)
 

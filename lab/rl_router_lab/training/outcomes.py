@@ -96,7 +96,7 @@ def improve(
 ) -> Weights:
     """Trains weights for at most `epochs` epochs, and returns the best weights.
 
-    The training stops early if none of `patience` epochs raised the best `value` by more than 1e-5.
+    The training stops early after `patience` epochs in a row that did not raise the best `value` by more than 1e-5.
     """
     weights, state = start, optimizer.init(start)
     best, kept, since = float(value(start)), start, 0
