@@ -1,4 +1,4 @@
-"""The constants: policies that call one target for all requests. A constant serves if the guard rejects the policy."""
+"""The constants: policies that call one target for all requests. A constant serves while the policy is not proven."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def decide(artefact: Artefact, situation: Situation, catalogue: Profiles = lambd
     estimates = tuple([option.estimate for option in options])
     if situation.guard == "unproven":
         constant = best_constant(artefact, situation, left, catalogue)
-        reason = f"the policy is not proven to be better than one fixed target, so `{constant.target}` serves"
+        reason = f"the policy is not proven to be better than every single target, so `{constant.target}` serves"
         challenger = best.candidate.tool
         return Choice(artefact.hash, reason, tool=constant.tool, challenger=challenger, candidates=estimates)
     return Choice(artefact.hash, _reason(best, len(options)), tool=best.candidate.tool, candidates=estimates)

@@ -24,12 +24,15 @@ The command `make lab-bench` wrote this table from the JSON files in this folder
 file names the command, the seeds, the versions of the libraries, and the hashes of the tables. `docs/learning.md`
 defines the measures.
 
-The policies were tested on prompts that they were not trained on. In the rows of a table alone and of one policy over
-all tables, the prompts are split into five folds, and the policy that predicts a fold was trained on the other four. If
-such a row says "2 of 5 folds", only two of the folds were tested. A value is the mean over the seeds, and the ends of
-its interval are the means of the ends of the seeds' 95 % intervals. If only some of the seeds have a match, the column
-`seeds` says how many, and only these seeds count. The intervals of a model that was never seen come from resamples of
-the models.
+Apart from a few duplicates, the policies were tested on prompts that they were not trained on. In the rows of a table
+alone and of one policy over all tables, the prompts are split into five folds, and the policy that predicts a fold was
+trained on the other four. If such a row says "2 of 5 folds", only two of the folds were tested. In the rows with 200
+prompts and of a model that was never seen, at most 4 % of the test prompts have the same text as a training prompt.
+
+A value is the mean over the seeds, and the ends of its interval are the means of the ends of the seeds' 95 % intervals.
+If only some of the seeds have a match, the column `seeds` says how many, and only these seeds count. In the rows of a
+model that was never seen, the AUROC is computed over all tasks together, and the intervals come from resamples of the
+models.
 
 | figure | value | 95 % interval | seeds |
 | --- | --- | --- | --- |
