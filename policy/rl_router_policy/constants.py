@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .artefact import Artefact
 from .costs import expected_cost
@@ -30,8 +31,9 @@ def best_constant(
 def mean_utility(artefact: Artefact, value: float | None, candidate: Candidate, catalogue: Profiles) -> float:
     """Returns the estimated mean utility of a candidate over the training prompts, for a call with 1,000 input tokens.
 
-    If `value` is None, costs do not count. An unknown cost counts as 0.
+    If `value` is None, costs do not count. An unknown cost counts as 0. The result does not depend on the request.
     """
     mean = artefact.mean(candidate.target, profile_of(candidate, catalogue))
-    cost = expected_cost(candidate, INPUT_TOKENS, mean.output_tokens)
+    # The attribute `cost` is the cost of this request's input.
+    cost = expected_cost(replace(candidate, cost=None), INPUT_TOKENS, mean.output_tokens)
     return mean.quality - (cost or 0.0) / value if value else mean.quality

@@ -78,6 +78,14 @@ def test_without_a_ranking_the_constant_with_the_best_mean_serves(policy: Artefa
     assert decide(policy, replace(asked, value=0.01)).tool == "call_beta"
 
 
+def test_the_constant_does_not_depend_on_the_length_of_the_request(policy: Artefact) -> None:
+    short = situation(candidate("beta", cost=1e-6), candidate("alpha", Price(2.0, 2.0), cost=2e-6), value=0.01)
+    long = situation(candidate("beta", cost=0.1), candidate("alpha", Price(2.0, 2.0), cost=0.2), value=0.01)
+    assert [decide(policy, asked).tool for asked in (short, long)] == ["call_alpha", "call_beta"]
+    constants = [decide(policy, replace(asked, guard="unproven")).tool for asked in (short, long)]
+    assert constants == ["call_alpha", "call_alpha"]
+
+
 def test_a_failed_candidate_is_not_called_again(policy: Artefact) -> None:
     failed = Call("1", "call_alpha", "failed")
     asked = situation(candidate("alpha"), candidate("beta"), calls=(failed,))
