@@ -44,7 +44,7 @@ class Prompt:
 
     @property
     def key(self) -> str:
-        """The hash of the normalised text. Prompts with the same hash are the same prompt."""
+        """The hash of the normalised text. Prompts with the same hash count as one prompt."""
         return hashlib.sha256(normalised(self.text).encode()).hexdigest()
 
     @property

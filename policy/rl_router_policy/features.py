@@ -1,4 +1,4 @@
-"""The features of a prompt: numbers that describe the form of the text and of the conversation before the text."""
+"""The features of a prompt: numbers that describe the form of the text, and the rest of the conversation."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def fitted(raw: Raw) -> Scaler:
 
 
 def read(text: str, context: features.Context, embedding: Embedding) -> Raw:
-    """Returns the raw inputs for the last user message of a conversation, and for what came before the message."""
+    """Returns the raw inputs for the last user message of a conversation and for the rest of the conversation."""
     cut = shortened(text)
     return Raw(embedding.vector(cut), np.concatenate([features.of_text(cut), features.of_context(context)]))
 

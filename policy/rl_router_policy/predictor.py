@@ -64,7 +64,7 @@ class Predictor:
     def predict(self, text: str, context: Context, known: Sequence[tuple[str, Profile]]) -> list[Prediction]:
         """Returns a prediction for each target. A target is a name and the profile that counts if the name is unknown.
 
-        The argument `text` is the last user message, and `context` describes what came before the message.
+        The argument `text` is the last user message, and `context` describes the rest of the conversation.
         """
         if not known:
             return []

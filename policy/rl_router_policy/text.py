@@ -19,7 +19,7 @@ def shortened(text: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Returns a text in lower case with single spaces. Prompts with the same normalised text are the same prompt."""
+    """Returns a text in lower case with single spaces. Prompts with the same normalised text count as one prompt."""
     return " ".join(unicodedata.normalize("NFC", _well_formed(text)).lower().split())
 
 

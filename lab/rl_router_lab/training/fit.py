@@ -251,7 +251,7 @@ def _head(table: Table, data: Data, members: Sequence[Weights]) -> Head:
 
 
 def _offset(mean: np.ndarray, size: int) -> np.ndarray:
-    """Returns weights of the profile: the mean of the targets' own vectors in the row of the constant, and else 0."""
+    """Returns weights of the profile: the mean of the targets' own vectors in the constant's row, and 0 elsewhere."""
     offset = np.zeros((len(mean), size, mean.shape[1]), np.float32)
     offset[:, 0] = mean
     return offset

@@ -80,7 +80,7 @@ class Batches:
 
 
 def batches_of(prompts: int) -> int:
-    """Returns the number of steps in an epoch for a table with a number of prompts."""
+    """Returns the number of steps in an epoch for a table with `prompts` prompts."""
     return max(prompts * 4 // 5 // BATCH, 1)
 
 

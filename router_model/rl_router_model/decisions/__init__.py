@@ -1,1 +1,1 @@
-"""Answers the requests that ask for a routing decision by the learned policy, without the language model."""
+"""Answers requests for routing decisions with the learned policy instead of the language model."""

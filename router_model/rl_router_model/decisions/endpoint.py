@@ -19,7 +19,7 @@ DECISIONS = 1
 
 
 class Decisions:
-    """Answers requests by the learned policy. Each method raises RequestError if a field is wrong."""
+    """Answers requests with the learned policy. Each method raises RequestError if a field is wrong."""
 
     def __init__(self, policy: LearnedPolicy) -> None:
         self._policy = policy
