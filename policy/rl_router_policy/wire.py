@@ -34,9 +34,10 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
 def situation_from(value: object) -> Situation:
     """Returns the situation that the field `rl_router` of a request contains. Raises SituationError."""
     reader = _Reader(value, "rl_router")
-    version = reader.number("version", 0)
+    version = reader.optional_number("version")
     if version != VERSION:
-        raise SituationError(f"`rl_router.version` is {version:g}. Use the version {VERSION}")
+        shown = "missing" if version is None else f"{version:g}"
+        raise SituationError(f"`rl_router.version` is {shown}. Use the version {VERSION}")
     return Situation(
         text=reader.text("text"),
         value=reader.optional_number("value", _MIN_VALUE),

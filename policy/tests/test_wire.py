@@ -36,6 +36,7 @@ def test_a_situation_is_unchanged_after_conversion_to_json_and_back(situation: S
     ("change", "words"),
     [
         ({"version": 2}, "`rl_router.version` is 2"),
+        ({"version": None}, "`rl_router.version` is missing. Use the version 1"),
         ({"text": 5}, "`rl_router.text` must be a string, not a number"),
         ({"value": 0}, "`rl_router.value` must be a number from 1e-15 to 1e+15, not 0"),
         ({"value": True}, "`rl_router.value` must be a number"),
