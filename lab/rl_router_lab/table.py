@@ -86,7 +86,7 @@ class Table:
         """Returns a table with some of the models. Raises LabError if a model is not in the table."""
         unknown = sorted(set(models) - set(self.models))
         if unknown:
-            raise LabError(f"the table has no model `{unknown[0]}`. Its models are {', '.join(self.models)}")
+            raise LabError(f"the table has no model `{unknown[0]}`. Use one of its models: {', '.join(self.models)}")
         at = [self.models.index(model) for model in models]
         return Table(self.prompts, tuple(models), self.scores[:, at], self.output_tokens[:, at], self.costs[:, at])
 
