@@ -132,6 +132,9 @@ class Chunk(Struct, gc=False):
     is_early_end: bool = False
     """Whether the attribute `error` only describes a finish reason that says that the upstream failed. The finish
     reason counts as an error only if the model has generated nothing."""
+    is_text: bool = False
+    """Whether the chunk contains a text and nothing else that matters for routing: no other content, no usage, no error
+    and no end of a choice. Most chunks of a stream are such chunks."""
 
     def is_failure(self, generated: int) -> bool:
         """Returns whether the stream fails with the chunk, if the model has generated `generated` bytes so far."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, has_content, output_bytes
+from ...conversation.answer import Answer, AnswerMessage, Choice, Chunk, ChunkChoice, has_content, output_bytes
 from ...conversation.lenient import fields_of
 from ...conversation.raw import OBJECT
 from ...encoding import one_line
@@ -163,12 +163,10 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
         delta = choice.delta
         text = None if delta is None or choice.finish_reason is not None or choice.usage else delta.content
         # Nearly all chunks of a stream contain nothing but a text. A chunk with an empty text may contain an error.
-        if (
-            text and type(text) is str and text.isascii() and delta is not None and delta.tool_calls is None
-            and delta.reasoning_content is None and delta.reasoning is None and delta.refusal is None
-            and delta.function_call is None and not delta.audio
-        ):  # fmt: skip
-            return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), len(text), True, False)
+        if text and type(text) is str and text.isascii() and delta == AnswerMessage(text):
+            return Chunk(
+                data, choices, read.model, _NOTHING, read.service_tier, None, (), len(text), True, False, is_text=True
+            )
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.x_groq is None else join_usage(read.x_groq.usage, read.usage)

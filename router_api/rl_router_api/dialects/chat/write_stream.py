@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from itertools import takewhile
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ _STANDARD = ("id", "object", "created", "model", "choices", "usage", "service_ti
 """The names of the fields that a chunk may have if the chunk reports only the usage: OpenAI's fields, OpenRouter's
 `provider`, and Groq's `x_groq`, which contains the usage."""
 _EMPTY = (b"null", b'""', b"[]", b"{}")
+_IS_TEXT = attrgetter("is_text")
 
 
 async def write_stream(
@@ -40,7 +43,7 @@ async def write_stream(
     rewriter = _Rewriter(request, target)
     tail = _Tail(include_usage=request.include_usage)
     async for arrived in chunks:
-        if ready := list(tail.feed(arrived)):
+        if ready := tail.feed(arrived):
             yield rewriter.events(ready)
     last, *trailing = tail.end()
     yield b"".join([rewriter.event(last, metadata()), *map(rewriter.event, trailing), sse.event(sse.DONE)])
@@ -67,17 +70,14 @@ class _Tail:
         self._held: list[Chunk] = []
         self._last: Chunk | None = None
 
-    def feed(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Yields the chunks that can be sent to the client now, and stores other chunks for later.
+    def feed(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Returns the chunks that can be sent to the client now, and stores other chunks for later.
 
         A chunk that contains only the usage is dropped if the client did not request the usage.
         """
-        for chunk in chunks:
-            self._last = chunk
-            if chunk.choices and not self._held and not chunk.finished:
-                yield chunk
-            else:
-                yield from self._hold_or_pass(chunk)
+        self._last = chunks[-1]
+        texts = [] if self._held else list(takewhile(_IS_TEXT, chunks))
+        return texts + [ready for chunk in chunks[len(texts) :] for ready in self._hold_or_pass(chunk)]
 
     def _hold_or_pass(self, chunk: Chunk) -> Iterator[Chunk]:
         usage_alone = not chunk.choices and bool(chunk.usage) and self._include_usage
