@@ -47,17 +47,16 @@ class FoundMedia(Struct, frozen=True):
 _NO_MEDIA = FoundMedia()
 
 
-def media_in(raw: Raw, messages: list[Message], parts: list[Part]) -> FoundMedia:
+def media_in(raw: Raw, rich: list[Message], parts: list[Part]) -> FoundMedia:
     """Returns the media in a conversation.
 
-    The parameter `raw` contains the messages as raw JSON, and the parameter `parts` contains the content parts of all
-    messages.
+    The parameter `raw` contains the messages as raw JSON, the parameter `rich` contains at least the messages with
+    content parts, images or audio, and the parameter `parts` contains the content parts of all messages.
     """
-    with_media = [message for message in messages if message.images or message.audio]
-    if any(is_given(message.images) or is_given(message.audio) for message in with_media):
-        return _decoded(raw)
-    if not parts:
+    if not rich:
         return _NO_MEDIA
+    if any(is_given(message.images) or is_given(message.audio) for message in rich):
+        return _decoded(raw)
     if any((part.type not in _TEXT) if part.kind is None else not part.media for part in parts):
         return _decoded(raw)
     sizes = [size for part in parts if (size := part.media)]

@@ -78,12 +78,13 @@ def read_request(body: bytes) -> Request:
         raise bad_request("`model` is missing or empty. Send a model name such as `router-tool-rl`.", "model")
     options = _options(read.router)
     messages = _messages(read)
-    for name in ("model", "router"):
-        fields.pop(name, None)
+    rich = _rich(messages)
+    fields.pop("model", None)
+    fields.pop("router", None)
     n = _choices(read)
-    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
-    media = media_in(fields["messages"], messages, parts)
-    needs = media.kinds | _needs(read, n, messages)
+    parts = [part for message in rich if isinstance(message.content, list) for part in message.content]
+    media = media_in(fields["messages"], rich, parts)
+    needs = media.kinds | _needs(read, n, rich)
     text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields]) - media.size
     return Request(
         fields=fields,
@@ -111,12 +112,24 @@ def _messages(read: _Body) -> list[Message]:
             f"`messages` has {len(messages)} entries, but the maximum is {MAX_MESSAGES}. Send fewer messages.",
             "messages",
         )
-    with_pieces = [message for message in messages if message.tool_calls or type(message.content) is list]
-    if sum([message.pieces for message in with_pieces]) > MAX_PIECES:
+    return messages
+
+
+def _rich(messages: list[Message]) -> list[Message]:
+    """Returns the messages that have more than a role and a text, or that belong to a tool call.
+
+    Raises ApiError if these messages have too many content parts and tool calls.
+    """
+    rich = [
+        each for each in messages
+        if type(each.content) is list or each.tool_calls or each.role in _TOOL_ROLES or each.function_call
+        or each.images or each.audio
+    ]  # fmt: skip
+    if rich and sum([message.pieces for message in rich]) > MAX_PIECES:
         raise bad_request(
             f"`messages` has more than {MAX_PIECES} content parts and tool calls. Shorten the conversation.", "messages"
         )
-    return messages
+    return rich
 
 
 def _object(body: bytes) -> dict[str, Raw]:
@@ -237,7 +250,7 @@ def _is_filled(list_: Raw, name: str) -> bool:
     return raw[1:].lstrip() != b"]"
 
 
-def _needs(read: _Body, n: int, messages: list[Message]) -> frozenset[Capability]:
+def _needs(read: _Body, n: int, rich: list[Message]) -> frozenset[Capability]:
     needs: set[Capability] = set()
     if _is_filled(read.tools, "tools") or _is_filled(read.functions, "functions"):
         needs.add("tools")
@@ -250,9 +263,6 @@ def _needs(read: _Body, n: int, messages: list[Message]) -> frozenset[Capability
     if "audio" in (read.modalities or ()):
         needs.add("audio")
     # `function_call` and the role `function` are the old forms of `tool_calls` and the role `tool`.
-    if [
-        each for each in messages
-        if each.tool_calls or each.role in _TOOL_ROLES or (each.function_call and is_given(each.function_call))
-    ]:  # fmt: skip
+    if any(each.tool_calls or each.role in _TOOL_ROLES or is_given(each.function_call) for each in rich):
         needs.add("tools")
     return frozenset(needs)
