@@ -282,8 +282,9 @@ def test_the_chosen_call_is_marked_and_its_model_named() -> None:
     metadata = ledger.metadata("full")
     assert [entry["selected"] for entry in metadata["call_history"]] == [False, True]
     assert (metadata["model_used"], metadata["routing_strategy"]) == ("alpha", "select_response")
-    ledger.chosen("direct_response", None, "the-router")
-    assert ledger.metadata("full")["model_used"] == "the-router"
+    direct = recorded([(False, PRICE, None)])
+    direct.chosen("direct_response", None, "the-router")
+    assert direct.metadata("full")["model_used"] == "the-router"
 
 
 def test_the_metadata_has_every_documented_field() -> None:

@@ -116,14 +116,12 @@ class Entry(Struct):
         If the answer is incomplete and text arrived after the output tokens were reported, the upstream has generated
         more output tokens than reported. The number of output tokens is then estimated too.
         """
-        received = (self.received_bytes + 3) // 4
-        is_uncounted = not usage.output or (not is_whole and self.received_bytes > self.counted_bytes)
-        counted_input = usage.input or self.counted_input
-        output = max(usage.output, received) if is_uncounted else usage.output
+        is_counted = usage.output and (is_whole or self.received_bytes <= self.counted_bytes)
+        output = usage.output if is_counted else max(usage.output, (self.received_bytes + 3) // 4)
         if usage.input and output == usage.output:
             return usage
         self.estimated = True
-        counted = replace(usage, input=counted_input, output=output, reported_total=None)
+        counted = replace(usage, input=usage.input or self.counted_input, output=output, reported_total=None)
         self.usage = _as_reported(counted)
         return counted
 
@@ -171,33 +169,34 @@ class Entry(Struct):
         return fields
 
 
-class Ledger:
+class Ledger(Struct, eq=False):
     """The record of all attempts of one request, and of the choice of the request's answer."""
 
-    def __init__(self, request_id: str, traceparent: str | None = None) -> None:
-        self.request_id = request_id
-        self.traceparent = traceparent
-        """The client's `traceparent` header, or None. The header links the traces of client and upstreams."""
-        self.started = time.monotonic()
-        self.router_calls: list[Entry] = []
-        self.target_calls: list[Entry] = []
-        self.turns = 0
-        self.repaired = False
-        """True if the router model was called again after an unreadable decision. The router API calls the router model
-        again for this reason at most once per request."""
-        self.strategy: Strategy | None = None
-        self.model_used: str | None = None
-        self.unreadable = 0
-        """The number of the router model's decisions that could not be parsed."""
-        self.policy_errors = 0
-        """The number of decisions that an error in the policy prevented."""
-        self.decision: dict[str, Any] | None = None
-        """The explanation of the policy's first decision, or None if the policy explains no decisions."""
-        self.first_answered: float | None = None
-        """The number of seconds from the start of the request to the first byte of a streamed answer, or None."""
-        self._end: float | None = None
-        self._costs: tuple[Decimal, Decimal, Decimal] | None = None
-        """The final costs in US dollars (total, router model, targets), or None while the ledger is open."""
+    request_id: str
+    traceparent: str | None = None
+    """The client's `traceparent` header, or None. The header links the traces of client and upstreams."""
+    started: float = field(default_factory=time.monotonic)
+    router_calls: list[Entry] = field(default_factory=list)
+    target_calls: list[Entry] = field(default_factory=list)
+    turns: int = 0
+    repaired: bool = False
+    """True if the router model was called again after an unreadable decision. The router API calls the router model
+    again for this reason at most once per request."""
+    strategy: Strategy | None = None
+    model_used: str | None = None
+    unreadable: int = 0
+    """The number of the router model's decisions that could not be parsed."""
+    policy_errors: int = 0
+    """The number of decisions that an error in the policy prevented."""
+    decision: dict[str, Any] | None = None
+    """The explanation of the policy's first decision, or None if the policy explains no decisions."""
+    first_answered: float | None = None
+    """The number of seconds from the start of the request to the first byte of a streamed answer, or None."""
+    _end: float | None = None
+    _costs: tuple[Decimal, Decimal, Decimal] | None = None
+    """The final costs in US dollars (total, router model, targets), or None while the ledger is open."""
+    _final: dict[str, Any] | None = None
+    """The metadata of the closed ledger without `call_history`, or None if no metadata has been built."""
 
     def began_to_answer(self) -> None:
         """Records the time of the first byte of a streamed answer. Later calls of the method change nothing."""
@@ -213,7 +212,7 @@ class Ledger:
     def open_target_call(self, target: str, function: str, price: Price | None, counted_input: int) -> Entry:
         """Opens and returns an entry for an attempt to call a target."""
         call_id = f"call_{len(self.target_calls) + 1}"
-        entry = Entry(call_id, target, price, counted_input, function_name=function)
+        entry = Entry(call_id, target, price, counted_input, function)
         self.target_calls.append(entry)
         return entry
 
@@ -275,6 +274,13 @@ class Ledger:
         If `texts` is `brief`, the content includes no answers of targets. If `texts` is `none`, the content includes
         neither answers of targets nor arguments of calls that are texts. The log uses `full` or `none`.
         """
+        fields = self._final or self._fields()
+        if self._costs is not None:
+            # A closed ledger is written twice, for the client and for the log.
+            self._final = fields
+        return {**fields, "call_history": [entry.as_target_json(texts) for entry in self.target_calls]}
+
+    def _fields(self) -> dict[str, Any]:
         total_cost, router_cost, target_cost = self._costs or self._sums()
         fields: dict[str, Any] = {
             "model_used": self.model_used,
@@ -284,7 +290,7 @@ class Ledger:
             "router_cost": router_cost,
             "target_models_cost": target_cost,
             "total_time": _rounded(self.total_time),
-            "call_history": [entry.as_target_json(texts) for entry in self.target_calls],
+            "call_history": (),
             "router_calls": [entry.as_json() for entry in self.router_calls],
             "request_id": self.request_id,
         }
