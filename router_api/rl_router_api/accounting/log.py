@@ -119,4 +119,4 @@ def set_level(level: str) -> None:
 def log(level: int, message: str, **fields: object) -> None:
     """Writes one log line with a message and the given fields, unless `level` is below the minimum level."""
     if LOG.isEnabledFor(level):
-        LOG.handle(_Record(level, message, fields))
+        LOG.callHandlers(_Record(level, message, fields))

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from functools import reduce
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from ..config import Price, Rates
 from .usage import Usage
@@ -24,7 +25,7 @@ _FINEST = Decimal("1e-18")
 unit."""
 
 
-class Charges(NamedTuple):
+class Charges(Struct, frozen=True, gc=False):
     """The token prices of a request in US dollars per million tokens. Prices that are not configured have defaults."""
 
     input: Decimal
@@ -32,6 +33,10 @@ class Charges(NamedTuple):
     written: Decimal
     written_long: Decimal
     output: Decimal
+
+    @property
+    def dearest_input(self) -> Decimal:
+        return max(self.input, self.cached, self.written, self.written_long)
 
 
 def charges_of(price: Price, input_tokens: int, service_tier: str | None = None) -> Charges:
@@ -74,7 +79,7 @@ def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
     services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
     # NO_RATES leaves the prices unchanged, as for a request to which no tier or no service tier applies.
     every = [_charges(price, tier, service) for tier in (NO_RATES, *tiers) for service in (NO_RATES, *services)]
-    return max([max(charges[:4]) for charges in every]), max([charges.output for charges in every])
+    return max([charges.dearest_input for charges in every]), max([charges.output for charges in every])
 
 
 def has_output_price(price: Price) -> bool:

@@ -175,32 +175,32 @@ class RequestReader:
         if self._span > MAX_OVERHEAD and self._header_bytes() > MAX_OVERHEAD:
             self.overhead = self._header_bytes()
             raise _RefusedError
+        parser, headers = self._parser, self._headers
         # If a header is repeated, the dictionary contains the first value.
-        values = dict(self._headers[::-1])
-        version = self._parser.get_http_version()
-        self.refusal = _refusal_of(self._headers, values, version)
-        if len(self._headers) > MAX_HEADERS:
-            self.refusal = LARGE_HEADERS
+        values = dict(headers[::-1])
+        version = parser.get_http_version()
+        self.refusal = LARGE_HEADERS if len(headers) > MAX_HEADERS else _refusal_of(headers, values, version)
         if self.refusal is not None:
             raise _RefusedError
-        if self._parser.should_upgrade():
+        if parser.should_upgrade():
             return  # The parser raises HttpParserUpgrade next, which `_parse` handles.
         # A length of more than 4,300 digits raises a ValueError, which the connection answers with an error.
         self._body_left = int(values.get(b"content-length", 0))
-        is_next, scope, pipeline = self.is_idle, self._scope(version, values), self._pipeline
+        is_next, scope, is_modern = self.is_idle, self._scope(version, values), version != "1.0"
+        expected = values.get(b"expect")
         self.in_headers, self.overhead = False, 0
         self.latest = cycle = RequestResponseCycle(
             self._connection,
             scope["method"],
             scope["http_version"],
-            keep_alive=version != "1.0" and self._parser.should_keep_alive(),
-            expects_continue=version != "1.0" and values.get(b"expect", b"").rstrip().lower() == b"100-continue",
+            keep_alive=is_modern and parser.should_keep_alive(),
+            expects_continue=is_modern and expected is not None and expected.rstrip().lower() == b"100-continue",
         )
         scope["extensions"] = {EXTENSION: cycle}
         if is_next:
-            pipeline.start(cycle, scope)
+            self._pipeline.start(cycle, scope)
         else:
-            pipeline.waiting.append((cycle, scope))
+            self._pipeline.waiting.append((cycle, scope))
             self._connection.pause_reading()
 
     def on_body(self, body: bytes) -> None:

@@ -165,7 +165,8 @@ class Calls:
         additions to the request, which the target may have refused.
         """
         refused_additions = call.callee.upstream.refused_additions
-        omitted, without, is_retried = refused_additions.current, tuple[str, ...](), False
+        omitted, is_retried = refused_additions.current, False
+        without: tuple[str, ...] = ()
         refusal: dict[str, Any] = {}
         made = await self._attempt(call, live=live)
         while failure := made.failure:

@@ -50,7 +50,7 @@ class Load:
         """
         # The count is increased before the check, so that two workers cannot both take the last slot.
         self._counts.change(_REQUESTS, 1)
-        if self.in_flight > server.max_in_flight:
+        if self._counts.total(_REQUESTS) > server.max_in_flight:
             self.end()
             raise _too_many(server)
 

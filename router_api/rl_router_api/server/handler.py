@@ -35,6 +35,16 @@ class RequestHandler(ABC):
 
     _dialect: ClassVar[ClientDialect] = chat
 
+    _key: ApiKey | None = None
+    _request: Request | None = None
+    _status = 500
+    _in_flight = False
+    _held: tuple[int, str | None] = 0, None
+    """The arguments of `Load.release` at the end of the request, for the bytes that decompression added."""
+    _started = False
+    _ended = False
+    _disconnected = False
+
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._runtime = runtime
         self._scope = scope
@@ -44,16 +54,7 @@ class RequestHandler(ABC):
         self._active = runtime.active
         self._recorders = runtime.recorders
         self._history = self._active.configuration.routing.call_history
-        self._key: ApiKey | None = None
-        self._request: Request | None = None
-        self._status = 500
         self._received_at = asyncio.get_running_loop().time()
-        self._in_flight = False
-        self._held: tuple[int, str | None] = 0, None
-        """The arguments of `Load.release` at the end of the request, for the bytes that decompression added."""
-        self._started = False
-        self._ended = False
-        self._disconnected = False
 
     @abstractmethod
     async def answer(self, request: Request) -> None:

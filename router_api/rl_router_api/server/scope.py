@@ -34,13 +34,16 @@ def header(scope: Scope, name: bytes) -> str | None:
 
     The argument `name` must be in lower case.
     """
-    values: dict[bytes, bytes] | None = scope.get(HEADERS)
-    if values is None:
-        # Another ASGI server than the router's own server has received the request.
-        scope[HEADERS] = values = dict([*scope["headers"]][::-1])
-    value = values.get(name)
+    value = (scope.get(HEADERS) or _first_values(scope)).get(name)
     # httptools keeps the white space after the value of a header.
     return None if value is None else value.decode("latin-1").rstrip(" \t")
+
+
+def _first_values(scope: Scope) -> dict[bytes, bytes]:
+    """Adds the mapping `HEADERS` to the scope of a request that another server than the router's own has received."""
+    values: dict[bytes, bytes] = dict([*scope["headers"]][::-1])
+    scope[HEADERS] = values
+    return values
 
 
 def credentials(scope: Scope) -> str | None:

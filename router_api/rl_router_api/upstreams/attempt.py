@@ -105,8 +105,8 @@ class Attempt:
         """
         read = None
         if usage:
-            dialect = self.upstream.dialect
-            self._reported = dialect.join_usage(self._reported, Raw(usage))
+            dialect, raw = self.upstream.dialect, Raw(usage)
+            self._reported = dialect.join_usage(self._reported, raw) if self._reported else raw
             read = dialect.read_usage(self._reported)
         self.entry.report(read, self._reported, service_tier)
 

@@ -83,11 +83,11 @@ class _Body:
             response.close()
 
     def _take(self, size: int, piece: bytes) -> None:
-        entry = self._attempt.entry
+        entry, is_json = self._attempt.entry, piece.startswith(b"{")
         # While a request waits, some servers send white space, or comments of an event stream.
-        if entry.first_byte is None and piece.lstrip()[:1] not in (b"", b":"):
+        if entry.first_byte is None and (is_json or piece.lstrip()[:1] not in (b"", b":")):
             entry.first_byte = time.monotonic() - entry.started
-        if size == len(piece) and piece[:1] != b"{":
+        if not is_json and size == len(piece):
             self._parser = sse.Parser(MAX_ANSWER)
         if self._parser is not None and not self._is_whole:
             self._read(self._parser.feed(piece))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 _RATE = (1.0, 60.0)
@@ -24,7 +25,8 @@ class Cooldown:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._until = 0.0
-        self._refusals = {_RATE: 0, _QUOTA: 0}
+        self._refusals: Counter[tuple[float, float]] = Counter()
+        """The number of cooldowns for each reason since the last successful call."""
         self.is_quota = False
         """Whether the latest cooldown was caused by an exhausted quota, and not by a rate limit."""
 
@@ -67,7 +69,7 @@ class Cooldown:
 
         An answered call does not shorten the current cooldown.
         """
-        self._refusals = {_RATE: 0, _QUOTA: 0}
+        self._refusals.clear()
 
     def _double(self, durations: tuple[float, float]) -> None:
         if self.seconds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -42,7 +42,7 @@ def write_request(
     """
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
-    additions = [name for name in _additions(request, advice) if name not in without]
+    additions = _additions(request, advice, without)
     fields["messages"], removed = _messages(
         request, fields["messages"], advice if _ADVICE in additions else NO_ADVICE, history_for(target, without), family
     )
@@ -60,20 +60,22 @@ def write_request(
     return Payload(
         msgspec.json.encode(fields),
         (*costly, *removed, *[name for name in dropped if name in request.fields]),
-        tuple([name for name in additions if name == _ADVICE or name in fields]),
+        tuple([name for name in additions if name == _ADVICE or name in fields]) if additions else (),
         _CACHE_OPTIONS in fields and _LONG_LIFETIME in msgspec.json.encode(fields[_CACHE_OPTIONS]),
     )
 
 
-def _additions(request: Request, advice: Advice) -> Iterator[str]:
-    """Yields the names of the parts that the router may add to a request."""
+def _additions(request: Request, advice: Advice, without: Collection[str]) -> list[str]:
+    """Returns the names of the parts that the router adds to a request, which are not in `without`."""
+    names = []
     if advice.text and _advised_message(request) is not None:
-        yield _ADVICE
+        names.append(_ADVICE)
     if advice.temperature is not None and "temperature" not in request.fields and "top_p" not in request.fields:
         # Some models refuse a temperature beside `top_p`.
-        yield "temperature"
+        names.append("temperature")
     if request.stream and not request.include_usage:
-        yield "stream_options"
+        names.append("stream_options")
+    return [name for name in names if name not in without] if without else names
 
 
 def bounds_output(request: Request, params: Params) -> bool:
