@@ -8,18 +8,20 @@ from collections.abc import Sequence
 
 from rl_router_policy.errors import ArtefactError
 
-from .commands import evaluate, import_, predict, train
+from .commands import calibrate, evaluate, import_, predict, report, train
 from .errors import LabError
 
-_COMMANDS = (import_, train, evaluate, predict)
+_COMMANDS = (import_, calibrate, train, evaluate, predict, report)
 _EXAMPLE = """\
 exit codes:
   0  success
   1  a file or the value of an option is wrong, or a file cannot be written
   2  the options cannot be parsed
+  130  the user stopped the command with Ctrl-C
 
 example:
   rl-router lab import outcomes.csv --out table.jsonl
+  rl-router lab calibrate --config router.yaml --prompts prompts.jsonl --budget 5 --grade exact --out table.jsonl
   rl-router lab train --table table.jsonl --models models.json --out my-policy
   rl-router lab evaluate --artefact my-policy --table more.jsonl --models models.json
 

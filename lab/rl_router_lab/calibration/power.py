@@ -1,0 +1,47 @@
+"""Says which gain a number of prompts can prove."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+USUAL_DEVIATION = 0.4
+"""The standard deviation of the difference in utility between a policy and one target from prompt to prompt, if no
+answers are graded yet. On the public tables the value lies between 0.3 and 0.45."""
+_LEVEL = 0.05 / 2
+"""The level of the guard's first test on a table."""
+_POWER = 0.8
+_MIN_PROMPTS = 30
+
+
+def provable_gain(prompts: int, deviation: float) -> float:
+    """Returns the gain in mean utility that paired differences prove in 4 of 5 tables.
+
+    A gain g is proven if the lower bound of the mean difference is above 0: g ≥ (z(level) + z(power)) x deviation /
+    sqrt(prompts).
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - _LEVEL) + normal.inv_cdf(_POWER)) * deviation / math.sqrt(prompts)
+
+
+def prompts_for(gain: float, deviation: float) -> int:
+    """Returns the number of prompts that prove a gain in mean utility in 4 of 5 tables."""
+    return math.ceil((provable_gain(1, deviation) / gain) ** 2)
+
+
+def deviation_of(scores: Sequence[Sequence[float]]) -> float:
+    """Returns the typical standard deviation of the difference between two targets' scores on a prompt.
+
+    Each element of `scores` contains the scores of all targets on one prompt. With fewer than 30 prompts or with equal
+    scores, returns the usual deviation.
+    """
+    table = np.array(scores, np.float64)
+    if len(table) < _MIN_PROMPTS or table.shape[1] < 2:
+        return USUAL_DEVIATION
+    pairs = itertools.combinations(range(table.shape[1]), 2)
+    deviation = float(np.median([(table[:, left] - table[:, right]).std(ddof=1) for left, right in pairs]))
+    return deviation or USUAL_DEVIATION
