@@ -42,24 +42,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 def evaluation(artefact: Artefact, table: Table, models: Models) -> dict[str, Any]:
-    """Returns all measures on the prompts that every model answered and the artefact was not trained on.
+    """Returns all measures on the prompts of the function `unseen`. Raises LabError."""
+    return measures_of(artefact, table, *unseen(artefact, table, models))
 
-    Raises LabError if fewer than 30 such prompts exist.
-    """
+
+def measures_of(artefact: Artefact, table: Table, test: Table, outcomes: Outcomes) -> dict[str, Any]:
+    """Returns all measures on the prompts in `test`, which the function `unseen` has selected from `table`."""
     trained = set(artefact.manifest["trained_on"])
-    unseen = np.array([prompt.short_key not in trained for prompt in table.prompts])
-    test = table.rows(unseen).complete()
-    if len(test.prompts) < _MIN_PROMPTS:
-        raise LabError(
-            f"only {len(test.prompts)} prompts of the table were answered by every model and not trained on. Pass a"
-            f" table with at least {_MIN_PROMPTS} other prompts, or fewer models with --only"
-        )
-    outcomes = Outcomes(test.scores, real_costs(test, models), predictions(artefact.predictor, test, models))
     figures = {**curve_figures(outcomes), **calibration_figures(outcomes)}
     return {
         "artefact": artefact.hash,
         "prompts": len(test.prompts),
-        "trained_prompts_left_out": int((~unseen).sum()),
+        "trained_prompts_left_out": sum(prompt.short_key in trained for prompt in table.prompts),
         "models": list(test.models),
         **{name: figure.as_json() for name, figure in figures.items()},
         "auroc": mean_auroc(outcomes, test),
@@ -67,6 +61,21 @@ def evaluation(artefact: Artefact, table: Table, models: Models) -> dict[str, An
         "baselines": _baselines(test, outcomes),
         "tasks": _tasks(test, outcomes),
     }
+
+
+def unseen(artefact: Artefact, table: Table, models: Models) -> tuple[Table, Outcomes]:
+    """Returns the prompts that every model answered and the artefact was not trained on, and their outcomes.
+
+    Raises LabError if fewer than 30 such prompts exist.
+    """
+    trained = set(artefact.manifest["trained_on"])
+    test = table.rows(np.array([prompt.short_key not in trained for prompt in table.prompts])).complete()
+    if len(test.prompts) < _MIN_PROMPTS:
+        raise LabError(
+            f"only {len(test.prompts)} prompts of the table were answered by every model and not trained on. Pass a"
+            f" table with at least {_MIN_PROMPTS} other prompts, or fewer models with --only"
+        )
+    return test, Outcomes(test.scores, real_costs(test, models), predictions(artefact.predictor, test, models))
 
 
 def _constants(table: Table, outcomes: Outcomes) -> dict[str, dict[str, float]]:
