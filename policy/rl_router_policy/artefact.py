@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from .network import Array, network_from, probabilities
 from .predictor import Head, Prediction, Predictor
 from .profile import Profile
 from .targets import Targets, targets_from
+from .verifier import FORMAT as VERIFIER_FORMAT
+from .verifier import Verifier, verifier_from
 
 FORMAT = 1
-POLICY, MEMORY = "policy.safetensors", "memory.safetensors"
+POLICY, MEMORY, VERIFIER = "policy.safetensors", "memory.safetensors", "verifier.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Artefact:
 
     The attribute `hash` is the SHA-256 of the manifest, which contains the hashes of the other files. The attribute
     `mean_qualities` contains the mean predicted quality of each trained target over all training prompts. The attribute
-    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`.
+    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`. The attribute
+    `verifier` is None if the artefact has no verifier.
     """
 
     hash: str
@@ -46,6 +49,7 @@ class Artefact:
     predictor: Predictor
     mean_qualities: Array
     mean_items: Array
+    verifier: Verifier | None = None
 
     @property
     def targets(self) -> Targets:
@@ -74,7 +78,8 @@ def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
         manifest = json.loads(content)
         _check(folder, manifest, embedding)
         policy, memory = [load(_checked(folder, manifest, name)) for name in (POLICY, MEMORY)]
-        return _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
+        artefact = _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
+        return replace(artefact, verifier=_verifier(folder, manifest))
     except OSError as error:
         raise ArtefactError(
             f"{folder}: the artefact cannot be read: {error}. Make the files readable, or copy the whole folder again"
@@ -86,7 +91,11 @@ def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
 
 
 def save_artefact(
-    folder: Path, manifest: Mapping[str, Any], policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]
+    folder: Path,
+    manifest: Mapping[str, Any],
+    policy: Mapping[str, Array],
+    memory: Mapping[str, np.ndarray],
+    verifier: Verifier | None = None,
 ) -> None:
     """Writes an artefact into a new folder. The folder appears only when it is complete.
 
@@ -96,6 +105,9 @@ def save_artefact(
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     partial.chmod(0o755)
     files = {POLICY: save(dict(policy)), MEMORY: save(dict(memory))}
+    if verifier is not None:
+        files[VERIFIER] = save(verifier.tensors())
+        manifest = {**manifest, "verifier": {"format": VERIFIER_FORMAT, **manifest.get("verifier", {})}}
     for name, content in files.items():
         (partial / name).write_bytes(content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -110,6 +122,16 @@ def _check(folder: Path, manifest: object, embedding: Embedding) -> None:
         raise ArtefactError(f"{folder}: the artefact has the format {found}, not {FORMAT}. Train the artefact again")
     if manifest.get("embedding") != embedding.hash:
         raise ArtefactError(f"{folder}: the artefact was trained with another word embedding. Train the artefact again")
+
+
+def _verifier(folder: Path, manifest: Mapping[str, Any]) -> Verifier | None:
+    if VERIFIER not in manifest["files"]:
+        return None
+    found = manifest["verifier"]["format"]
+    if found != VERIFIER_FORMAT:
+        expected = f"the format {found}, not {VERIFIER_FORMAT}"
+        raise ArtefactError(f"{folder}: the verifier of the artefact has {expected}. Train the artefact again")
+    return verifier_from(load(_checked(folder, manifest, VERIFIER)))
 
 
 def _checked(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rl_router_policy.artefact import MANIFEST, POLICY, Artefact, load_artefact
+from rl_router_policy.artefact import MANIFEST, POLICY, VERIFIER, Artefact, load_artefact
 from rl_router_policy.errors import ArtefactError
 from rl_router_policy.features import NO_CONTEXT
 from rl_router_policy.folder import BUNDLED
 from rl_router_policy.profile import Profile
+from rl_router_policy.verifier import Verifier
 
 from fakes.policy.artefacts import EMBEDDING, ITEM, write_artefact
 from fakes.policy.varied import write_varied_artefact
+from fakes.policy.verifiers import verifier
 
 
 @pytest.fixture
@@ -60,8 +64,7 @@ def test_a_changed_file_is_refused(folder: Path) -> None:
     ],
 )
 def test_an_artefact_that_does_not_fit_is_refused(folder: Path, changes: dict[str, object], words: str) -> None:
-    file = folder / MANIFEST
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    _change_manifest(folder, changes)
     assert words in refused(folder)
 
 
@@ -71,6 +74,51 @@ def test_an_artefact_with_too_few_vectors_is_refused(tmp_path: Path, stage: str)
     vectors = np.zeros((1, 1, ITEM), np.float32)
     folder = write_varied_artefact(tmp_path / "a", ["alpha", "beta"], tensors={name: vectors})
     assert f"the number of targets is 1 in `{name}`, and 2 in the manifest" in refused(folder)
+
+
+def test_an_artefact_without_a_verifier_is_complete(folder: Path) -> None:
+    assert load_artefact(folder, EMBEDDING).verifier is None
+
+
+def test_the_verifier_of_an_artefact_is_loaded(tmp_path: Path) -> None:
+    judge = verifier({"quality": 0.5}, {"share": 2.0})
+    loaded = load_artefact(write_artefact(tmp_path / "a", {"alpha": 0.9}, verifier=judge), EMBEDDING).verifier
+    assert loaded is not None
+    assert np.array_equal(loaded.alone.weights, judge.alone.weights)
+    assert np.array_equal(loaded.compared.weights, judge.compared.weights)
+
+
+@pytest.mark.parametrize(
+    ("judge", "words"),
+    [
+        (verifier({"quality": np.nan}, {}), "`alone.weights` contains a number that is not finite"),
+        (replace(verifier({}, {}), compared=verifier({}, {}).alone), "`compared.means` has the shape"),
+    ],
+)
+def test_an_artefact_with_a_wrong_verifier_is_refused(tmp_path: Path, judge: Verifier, words: str) -> None:
+    assert words in refused(write_artefact(tmp_path / "a", {"alpha": 0.9}, verifier=judge))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda folder: (folder / VERIFIER).unlink(), "cannot be read"),
+        (lambda folder: (folder / VERIFIER).write_bytes(b"?"), "SHA-256"),
+        (lambda folder: _change_manifest(folder, {"verifier": {"format": 2}}), "has the format 2, not 1"),
+        (lambda folder: _change_manifest(folder, {"verifier": {}}), "has no 'format'"),
+    ],
+)
+def test_an_artefact_with_a_damaged_verifier_is_refused(
+    tmp_path: Path, change: Callable[[Path], object], words: str
+) -> None:
+    folder = write_artefact(tmp_path / "a", {"alpha": 0.9}, verifier=verifier({}, {}))
+    change(folder)
+    assert words in refused(folder)
+
+
+def _change_manifest(folder: Path, changes: dict[str, object]) -> None:
+    file = folder / MANIFEST
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
 def test_a_manifest_that_is_not_json_is_rejected(folder: Path) -> None:
