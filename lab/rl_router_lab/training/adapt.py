@@ -43,7 +43,7 @@ def adapt(base: Predictor, table: Table, models: Models, seed: int) -> Fitted:
     )
     qualities = _chances(items, vectors).mean(axis=0).astype(np.float32)
     means, interval = items.mean(axis=0).astype(np.float32), utility_interval(blended, data)
-    return Fitted(predictor, None, qualities, means, blended, stages, interval)
+    return Fitted(predictor, None, qualities, means, blended, held_out[best], stages, interval)
 
 
 def _prior(targets: Targets, abilities: float) -> Targets:
