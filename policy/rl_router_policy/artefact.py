@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .claims import FILE, Claims, read_claims
 from .embedding import Embedding
 from .errors import ArtefactError
 from .folder import MANIFEST
@@ -38,7 +39,8 @@ class Artefact:
 
     The attribute `hash` is the SHA-256 of the manifest, which contains the hashes of the other files. The attribute
     `mean_qualities` contains the mean predicted quality of each trained target over all training prompts. The attribute
-    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`.
+    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`. The attribute `claims` contains
+    what the guard found, or is None if the guard has not tested the artefact.
     """
 
     hash: str
@@ -46,6 +48,7 @@ class Artefact:
     predictor: Predictor
     mean_qualities: Array
     mean_items: Array
+    claims: Claims | None = None
 
     @property
     def targets(self) -> Targets:
@@ -74,7 +77,8 @@ def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
         manifest = json.loads(content)
         _check(folder, manifest, embedding)
         policy, memory = [load(_checked(folder, manifest, name)) for name in (POLICY, MEMORY)]
-        return _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
+        artefact = _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
+        return replace(artefact, claims=_claims(folder, artefact))
     except OSError as error:
         raise ArtefactError(
             f"{folder}: the artefact cannot be read: {error}. Make the files readable, or copy the whole folder again"
@@ -110,6 +114,23 @@ def _check(folder: Path, manifest: object, embedding: Embedding) -> None:
         raise ArtefactError(f"{folder}: the artefact has the format {found}, not {FORMAT}. Train the artefact again")
     if manifest.get("embedding") != embedding.hash:
         raise ArtefactError(f"{folder}: the artefact was trained with another word embedding. Train the artefact again")
+
+
+def _claims(folder: Path, artefact: Artefact) -> Claims | None:
+    """Returns the claims of an artefact. Raises ArtefactError if the artefact was trained on a prompt of the evidence.
+
+    Evidence from parts of the training table is allowed, because no policy predicted its own training prompts.
+    """
+    claims = read_claims(folder, artefact.hash)
+    trained = frozenset(artefact.manifest["trained_on"])
+    for claim in claims.claims if claims else ():
+        known = [] if claim.evidence.folds else [key for key in claim.evidence.prompts if key in trained]
+        if known:
+            raise ArtefactError(
+                f"{folder / FILE}: the artefact was trained on {len(known)} prompts of the evidence, such as {known[0]}."
+                " Promote the artefact again with other prompts, or delete the file"
+            )
+    return claims
 
 
 def _checked(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:

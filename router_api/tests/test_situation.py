@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Configuration
+from rl_router_api.health import GuardVerdict
+from rl_router_api.policies.rulings import Ruling, Rulings
 from rl_router_api.policies.situation import Terms, situation_of
 from rl_router_api.routing.decide import Candidate, PastCall
 from rl_router_api.routing.limits import limits_of
@@ -18,7 +20,8 @@ from rl_router_policy.situation import Situation
 from fakes.testbed.requests import chat_request
 from fakes.upstreams.recorded import UnusedTransport
 
-TERMS = Terms(unit=0.01, second_price=0.001, verdict="off", ranking=("alpha",))
+RULING = Ruling(GuardVerdict(verdict="off"), ranking=("alpha",))
+TERMS = Terms(unit=0.01, second_price=0.001, rulings=Rulings(RULING, {}))
 
 
 def situation(
