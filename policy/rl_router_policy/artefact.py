@@ -39,8 +39,8 @@ class Artefact:
 
     The attribute `hash` is the SHA-256 of the manifest, which contains the hashes of the other files. The attribute
     `mean_qualities` contains the mean predicted quality of each trained target over all training prompts. The attribute
-    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`. The attribute `claims` contains
-    what the guard found, or is None if the guard has not tested the artefact.
+    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`. The attribute
+    `claims` contains what the guard found, or is None if the guard has not tested the artefact.
     """
 
     hash: str
@@ -127,8 +127,8 @@ def _claims(folder: Path, artefact: Artefact) -> Claims | None:
         known = [] if claim.evidence.folds else [key for key in claim.evidence.prompts if key in trained]
         if known:
             raise ArtefactError(
-                f"{folder / FILE}: the artefact was trained on {len(known)} prompts of the evidence, such as {known[0]}."
-                " Promote the artefact again with other prompts, or delete the file"
+                f"{folder / FILE}: the artefact was trained on {len(known)} prompts of the evidence, such as {known[0]}"
+                ". Promote the artefact again with other prompts, or delete the file"
             )
     return claims
 

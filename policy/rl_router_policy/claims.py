@@ -76,7 +76,7 @@ def worth_of(units: int | None, unit: float | None) -> float | None:
 
 
 def claims_as_text(claims: Claims, margin: float, unit: float | None) -> str:
-    """Returns the content of the file `guard.json`. The verdicts in the file are those at the prices of the evidence."""
+    """Returns the content of the file `guard.json`, with the verdicts at the prices of the evidence."""
     distinct = list({id(claim.evidence): claim.evidence for claim in claims.claims}.values())
     fields = {
         "format": FORMAT,
