@@ -16,6 +16,7 @@ from rl_router_policy.wire import situation_from
 
 from fakes.policy.artefacts import EMBEDDING, write_artefact
 from fakes.policy.evidence import evidence, write_claims
+from fakes.testbed.config_file import ConfigFile
 from fakes.testbed.configuration import router_section, target
 from fakes.testbed.requests import QUESTION
 from fakes.testbed.router import RunningRouter, Testbed
@@ -26,6 +27,7 @@ from fakes.upstreams.exchange import Body
 
 PRICES = {"large": "10", "small": "1"}
 SUMS = "12345 67890 + 24680 13579 = 37026 81469"
+HELLO = [{"role": "user", "content": "Hello"}]
 UNIT = 0.00715
 """The mean cost of a usual call to the two targets."""
 
@@ -99,15 +101,23 @@ async def test_without_a_proof_the_best_target_of_the_evidence_serves(testbed: T
     assert await decided(await started(testbed, artefact, fallback=["large"]), "Hello") == ("unproven", "large")
 
 
-async def test_changed_prices_count_at_once(testbed: Testbed, artefact: Path) -> None:
+async def test_changed_prices_count_at_once(testbed: Testbed, config_file: ConfigFile, artefact: Path) -> None:
+    # The policy expects so little of a better answer that it always chooses `small` at the prices of the evidence.
+    scores = np.tile([[1.0, 0.0], [0.0, 1.0]], (100, 1))
+    found = evidence(tuple(PRICES), scores, 0.49 + 0.02 * scores, [Price(10, 10), Price(1, 1)])
+    write_claims(artefact, load_artefact(artefact, EMBEDDING).hash, [Claim(found, 5, 1)], UNIT)
     listed = await targets(testbed)
-    router = await started(testbed, artefact, listed)
-    before = (await verdict(router))["bound"]
-    changed = [{**each, "price": {"input": 200, "output": 200}} if each["name"] == "large" else each for each in listed]
-    section = {"policy": "learned", "artefacts": str(artefact.parent)}
-    router.reload({"routing": section, "targets": changed})
-    await until(lambda: router.log and any("reload" in str(line) for line in router.log) or True)
-    assert (await verdict(router))["bound"] != before
+    routing = {"policy": "learned", "artefacts": str(artefact.parent)}
+    router = await config_file.start({"routing": routing, "targets": listed})
+
+    async def guard() -> Any:
+        return (await router.send("router", messages=HELLO)).json()["router_metadata"]["decision"]["guard"]["verdict"]
+
+    assert await guard() == "unproven"
+    router.reload({"routing": routing, "targets": [{**each, "price": {"input": 1, "output": 1}} for each in listed]})
+    assert await guard() == "proven"
+    router.reload({"routing": routing, "targets": listed})
+    assert await guard() == "unproven"
 
 
 async def test_another_served_model_has_no_proof(testbed: Testbed, artefact: Path) -> None:
@@ -152,18 +162,21 @@ async def test_a_price_of_seconds_leaves_the_policy_unproven(testbed: Testbed, a
     assert (await decided(await started(testbed, artefact, second_price=0.001)))[0] == "unproven"
 
 
-async def test_the_margin_lets_a_policy_serve_that_is_probably_better(testbed: Testbed, artefact: Path) -> None:
-    scores = np.tile([[1.0, 0.0]] * 9 + [[0.0, 1.0]], (20, 1))
-    scores[:10] = [[1.0, 0.0]] * 10
-    noisy = scores.copy()
-    noisy[20:30:2] = noisy[20:30:2, ::-1]
-    found = evidence(tuple(PRICES), scores, noisy, [Price(1, 1), Price(1, 1)])
+@pytest.mark.parametrize(("margin", "expected"), [(0, "unproven"), (0.02, "safe"), (1, "safe")])
+async def test_the_margin_lets_a_policy_serve_that_is_probably_better(
+    testbed: Testbed, artefact: Path, margin: float, expected: str
+) -> None:
+    # The policy chooses `small` for 40 prompts, and is right for 22 of these.
+    scores = np.array([[1.0, 0.0]] * 700 + [[0.0, 1.0]] * 300)
+    chosen = np.array([[1.0, 0.0]] * 682 + [[0.0, 1.0]] * 40 + [[1.0, 0.0]] * 278)
+    found = evidence(tuple(PRICES), scores, chosen, [Price(1, 1), Price(1, 1)])
     write_claims(artefact, load_artefact(artefact, EMBEDDING).hash, [Claim(found, 5, 1)], UNIT)
     listed = await targets(testbed, {"large": "1", "small": "1"})
-    bound = (await verdict(await started(testbed, artefact, listed)))["bound"]
-    assert bound > 0
-    router = await started(testbed, artefact, listed, guard_margin=1)
-    assert (await verdict(router))["verdict"] == "proven"
+    router = await started(testbed, artefact, listed, guard_margin=margin)
+    guard = await verdict(router)
+    assert guard["verdict"] == expected
+    assert -0.02 < guard["bound"] < 0
+    assert guard["missing"] > 1000
 
 
 async def test_the_guard_can_be_turned_off(testbed: Testbed, artefact: Path) -> None:
@@ -179,7 +192,7 @@ async def test_a_damaged_proof_is_refused_and_the_old_artefact_stays(testbed: Te
     async def refused() -> bool:
         return bool((await router.client.get("/health")).json()["policy"].get("reason"))
 
-    await until(refused)
+    await until(refused, "the refusal")
     health = (await router.client.get("/health")).json()["policy"]
     assert health["artefact"] == load_artefact(artefact, EMBEDDING).hash
     assert health["reason"].startswith(f"routing.artefacts: {second / 'guard.json'}: `artefact` is 'another', not")
@@ -195,7 +208,7 @@ async def test_a_proof_that_arrives_later_counts(testbed: Testbed, artefact: Pat
     async def proven() -> bool:
         return bool((await verdict(router))["verdict"] == "proven")
 
-    await until(proven)
+    await until(proven, "the proof")
     assert await decided(router) == ("proven", "small")
 
 
