@@ -103,7 +103,7 @@ def _copy(candidate: Candidate, claims: Sequence[Claim], record: Record, to: Pat
             shutil.copyfile(candidate.folder / name, partial / name)
         (partial / MANIFEST).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        found = _earlier(to, digest).with_claims(claims, record.revision)
+        found = _earlier(to, digest, candidate.artefact.manifest["trained_on"]).with_claims(claims, record.revision)
         write_whole(partial / FILE, claims_as_text(found, candidate.margin, candidate.unit))
         load_artefact(partial, candidate.artefact.predictor.embedding)
         return partial.rename(to / f"{digest[:12]}-{record.revision}")
@@ -113,11 +113,11 @@ def _forced(manifest: Mapping[str, object]) -> bytes:
     return (json.dumps({**manifest, "forced": True}, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _earlier(to: Path, artefact: str) -> Claims:
+def _earlier(to: Path, artefact: str, trained_on: Sequence[str]) -> Claims:
     """Returns the claims of the newest copy of an artefact in a folder of artefacts."""
     for folder, _ in newest_first(to):
         if hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest() == artefact:
-            return read_claims(folder, artefact) or Claims(artefact, 1)
+            return read_claims(folder, artefact, trained_on) or Claims(artefact, 1)
     return Claims(artefact, 1)
 
 

@@ -17,6 +17,9 @@ from rl_router_lab.table import prompt_of
 from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.folder import newest_first
 
+from fakes.outcomes.files import write_models as write_models_of_the_world
+from fakes.outcomes.files import write_table
+from fakes.outcomes.world import world
 from fakes.policy.artefacts import EMBEDDING, write_artefact
 from fakes.policy.evidence import write_outcomes
 
@@ -229,25 +232,25 @@ def in_a_process(folder: Path, artefact: str) -> int:
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
 
 
-def test_an_interrupted_promotion_leaves_nothing_where_a_server_looks(
-    folder: Path, promote: Promote, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", killed)
-        with pytest.raises(KeyboardInterrupt):
-            promote()
+def test_a_promotion_that_fails_leaves_nothing_where_a_server_looks(folder: Path, promote: Promote) -> None:
+    name = f"{load_artefact(folder / 'policy', EMBEDDING).hash[:12]}-1"
+    (folder / "to" / name).mkdir(parents=True)
+    (folder / "to" / name / "a file").touch()
+    assert promote() == 1
     assert promoted(folder) == []
-    # A process that is killed at once leaves a hidden folder, which the next promotion removes.
+    assert visible(folder) == [name]
+    assert promote() == 0
+    assert numbers_of_tests(folder) == [1]
+
+
+def test_the_folder_of_a_promotion_that_was_killed_is_ignored_and_removed(folder: Path, promote: Promote) -> None:
     left = folder / "to" / ".promotion.left"
-    left.mkdir()
+    left.mkdir(parents=True)
     (left / "manifest.json").write_text("{}")
     assert promoted(folder) == []
     assert promote() == 0
     assert not left.exists()
-    assert numbers_of_tests(folder) == [1]
+    assert len(promoted(folder)) == 1
 
 
 def test_a_target_folder_that_cannot_be_written_is_named(
@@ -297,3 +300,27 @@ def test_free_models_are_compared_without_costs(folder: Path, promote: Promote) 
     (artefact,) = promoted(folder)
     assert artefact.claims is not None
     assert [claim.units for claim in artefact.claims.claims] == [None]
+
+
+def test_an_artefact_is_tested_on_its_own_training_table_by_refits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_models_of_the_world(tmp_path / "models.json")
+    write_table(tmp_path / "base.jsonl", world(400, 1).table)
+    write_table(tmp_path / "own.jsonl", world(400, 2).table)
+    models = f"--models={tmp_path / 'models.json'}"
+    base, own, artefact = [f"{tmp_path / name}" for name in ("base", "own.jsonl", "adapted")]
+    assert main(["train", f"--table={tmp_path / 'base.jsonl'}", models, f"--out={base}"]) == 0
+    assert main(["train", f"--table={own}", models, f"--base={base}", f"--out={artefact}"]) == 0
+    command = ["promote", f"--artefact={artefact}", f"--table={own}", models, f"--to={tmp_path / 'to'}"]
+    assert main(command) == 1
+    assert main([*command, "--folds=5"]) == 1
+    assert "Pass the folder of this artefact" in capsys.readouterr().err
+    assert main([*command, "--folds=5", f"--base={base}"]) in (0, 3)
+    assert "of these prompts, level 0.025" in capsys.readouterr().out
+    assert main([*command, "--folds=5", f"--base={base}", "--force"]) == 0
+    claims = load_artefact(next(iter(newest_first(tmp_path / "to")))[0], EMBEDDING).claims
+    assert claims is not None
+    evidence = claims.claims[0].evidence
+    assert (evidence.folds, claims.claims[0].test) == (5, 1)
+    assert len(evidence.prompts) > 350

@@ -7,7 +7,7 @@ verdict again from the evidence, at the present prices. The file's verdicts and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -88,18 +88,21 @@ def claims_as_text(claims: Claims, margin: float, unit: float | None) -> str:
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
-def read_claims(folder: Path, artefact: str) -> Claims | None:
+def read_claims(folder: Path, artefact: str, trained_on: Iterable[str]) -> Claims | None:
     """Returns the claims of the artefact in a folder, or None if the folder has no file `guard.json`.
 
-    The argument `artefact` is the hash of the artefact. Raises ArtefactError if the file is damaged, too large or about
-    another artefact, and OSError if the file cannot be read.
+    The argument `artefact` is the hash of the artefact, and `trained_on` contains the short keys of the prompts on
+    which the artefact was trained. Raises ArtefactError if the file is damaged, too large or about another artefact, or
+    if the artefact was trained on a prompt of the evidence. Raises OSError if the file cannot be read.
     """
     file = folder / FILE
     if not file.exists():
         return None
     try:
         _check_size(file)
-        return _claims(json.loads(file.read_bytes()), artefact)
+        claims = _claims(json.loads(file.read_bytes()), artefact)
+        _check_prompts(claims, frozenset(trained_on))
+        return claims
     except BadEvidenceError as error:
         message = f"{file}: {error}. Promote the artefact again, or delete the file"
         raise ArtefactError(f"{message}: then the policy is unproven") from None
@@ -133,6 +136,18 @@ def _check_size(file: Path) -> None:
     size = file.stat().st_size
     if size > MAX_BYTES:
         raise BadEvidenceError("the size", f"{size} bytes", f"at most {MAX_BYTES} bytes")
+
+
+def _check_prompts(claims: Claims, trained_on: frozenset[str]) -> None:
+    """Raises BadEvidenceError if the artefact was trained on a prompt of the evidence.
+
+    Evidence from parts of the training table is allowed, because no policy predicted its own training prompts.
+    """
+    for claim in claims.claims:
+        known = [] if claim.evidence.folds else [key for key in claim.evidence.prompts if key in trained_on]
+        if known:
+            found = f"about {len(known)} prompts that the artefact was trained on, such as {known[0]}"
+            raise BadEvidenceError("the evidence", found, "about other prompts")
 
 
 def _claims(fields: Any, artefact: str) -> Claims:

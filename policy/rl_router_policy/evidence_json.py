@@ -11,7 +11,7 @@ import numpy as np
 from .evidence import COLUMNS, Array, Evidence, Identity
 from .situation import Price
 
-MAX_PROMPTS = 10_000
+MAX_PROMPTS = 5_000
 MAX_TARGETS = 64
 _MAX_NUMBER = 1e15
 _KEY = re.compile(r"[0-9a-f]{16}")

@@ -144,6 +144,14 @@ async def test_a_new_target_is_left_out_of_a_proven_policy(testbed: Testbed, art
     assert (await decided(router, models=["new", "small"]))[1] == "small"
 
 
+async def test_a_policy_without_a_proof_against_the_first_fallback_target_does_not_serve(
+    testbed: Testbed, artefact: Path
+) -> None:
+    listed = await targets(testbed, {**PRICES, "new": "1"})
+    assert await decided(await started(testbed, artefact, listed, fallback=["new", "large"])) == ("unproven", "new")
+    assert await decided(await started(testbed, artefact, listed, fallback=["large", "new"])) == ("proven", "small")
+
+
 async def test_a_request_with_fewer_targets_gets_the_policys_choice_among_these(
     testbed: Testbed, artefact: Path
 ) -> None:
@@ -210,6 +218,30 @@ async def test_a_proof_that_arrives_later_counts(testbed: Testbed, artefact: Pat
 
     await until(proven, "the proof")
     assert await decided(router) == ("proven", "small")
+
+
+async def test_a_proof_that_arrives_later_counts_for_a_server_with_the_policy(
+    testbed: Testbed, artefact: Path
+) -> None:
+    (artefact / "guard.json").unlink()
+    model = await testbed.upstream(whole(decision("call_small")))
+    entry = {"id": "the-router", "rl_router": {"decisions": 1, "artefact": load_artefact(artefact, EMBEDDING).hash}}
+    model.models_answer = whole({"object": "list", "data": [entry]})
+    routing = {"artefacts": str(artefact.parent), "max_turns": 1}
+    router = await testbed.start_router(
+        router=router_section(model.url), targets=await targets(testbed), routing=routing
+    )
+
+    async def sent() -> str:
+        await router.answer()
+        return situation_from(model.requests[-1].body["rl_router"]).guard
+
+    async def proven() -> bool:
+        return await sent() == "proven"
+
+    assert await sent() == "unproven"
+    claim(artefact)
+    await until(proven, "the proof")
 
 
 async def test_a_server_that_decides_by_the_proven_artefact_gets_the_verdict(testbed: Testbed, artefact: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,18 +30,19 @@ def has_artefact(routing: Routing) -> bool:
     return bool(folder.newest_first(folder_of(routing)))
 
 
-def claims_in(artefacts: Path, artefact: str) -> Claims | None:
-    """Returns the claims of the artefact with a hash in a folder of artefacts.
+def claims_in(versions: Sequence[folder.Version], artefact: str) -> Claims | None:
+    """Returns the claims of the artefact with a hash, from the newest of some artefacts that has this hash.
 
-    Returns None if the folder does not contain the artefact, or if the claims cannot be read.
+    Returns None if no artefact has the hash, or if the claims cannot be read.
     """
     # The module imports numpy, which only the policy needs.
     from rl_router_policy.claims import read_claims
 
     try:
-        for found, _ in folder.newest_first(artefacts):
-            if hashlib.sha256((found / folder.MANIFEST).read_bytes()).hexdigest() == artefact:
-                return read_claims(found, artefact)
+        for found, _ in versions:
+            manifest = (found / folder.MANIFEST).read_bytes()
+            if hashlib.sha256(manifest).hexdigest() == artefact:
+                return read_claims(found, artefact, json.loads(manifest)["trained_on"])
     except (OSError, ArtefactError) as error:
         _LOG.error("routing.artefacts: %s", error)
     return None

@@ -11,6 +11,7 @@ from rl_router_policy.evidence import Identity
 from rl_router_policy.guard import Judgement
 from rl_router_policy.situation import Price
 
+from ..config import Target
 from ..health import GuardVerdict
 from ..routing.decide import PolicySetup
 
@@ -66,7 +67,10 @@ def rulings_of(setup: PolicySetup, claims: Claims | None) -> Rulings:
 
 
 def _ruling(setup: PolicySetup, claim: Claim, revision: int) -> Ruling | None:
-    """Returns the ruling of a claim, or None if fewer than two configured targets have evidence."""
+    """Returns the ruling of a claim, or None if fewer than two configured targets have evidence.
+
+    The verdict is `unproven` if the first target of the configured fallback order has no evidence.
+    """
     prices = _prices(setup)
     judgement = _judged(claim, prices, setup.unit, setup.routing.guard_margin)
     if judgement is None:
@@ -80,22 +84,22 @@ def _ruling(setup: PolicySetup, claim: Claim, revision: int) -> Ruling | None:
         missing=judgement.missing(),
     )
     names = frozenset([gain.constant for gain in judgement.gains])
-    serves = judgement.verdict != "unproven"
-    return Ruling(guard, setup.routing.fallback or _ranking(claim, prices, setup.unit), names if serves else None)
+    fallback = setup.routing.fallback
+    if fallback and fallback[0] not in names:
+        # Nothing says that the policy is better than the target that would serve instead.
+        guard = guard.model_copy(update={"verdict": "unproven"})
+    ranking = fallback or _ranking(claim, prices, setup.unit)
+    return Ruling(guard, ranking, None if guard.verdict == "unproven" else names)
 
 
 def _prices(setup: PolicySetup) -> _Prices:
     """Returns the configured targets with their prices. A target without a price costs nothing."""
-    priced = [(target, target.price) for target in setup.targets]
-    return tuple(
-        [
-            (
-                Identity(target.name, target.upstream_model),
-                Price(0.0, 0.0) if price is None else Price(float(price.input), float(price.output)),
-            )
-            for target, price in priced
-        ]
-    )
+    return tuple([(Identity(target.name, target.upstream_model), _price(target)) for target in setup.targets])
+
+
+def _price(target: Target) -> Price:
+    price = target.price
+    return Price(0.0, 0.0) if price is None else Price(float(price.input), float(price.output))
 
 
 # A reload of the configuration without changes of prices gets the judgements that are already in memory.

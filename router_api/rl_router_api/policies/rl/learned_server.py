@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from rl_router_policy.folder import Version, newest_first
 from rl_router_policy.threads import use_one_thread
 
 from ...conversation.answer import Answer
@@ -23,13 +26,27 @@ if TYPE_CHECKING:
     from ..situation import Terms
 
 
+_RECHECK = 1.0
+"""The number of seconds after which the folder of artefacts is searched again for the claims of an artefact."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the configuration and the guard say about an artefact, by the content of the folder of artefacts."""
+
+    artefact: str
+    versions: Sequence[Version]
+    terms: Terms
+    until: float
+
+
 class LearnedServer:
     """What the requests to a server with a learned policy contain under one configuration."""
 
     def __init__(self, setup: PolicySetup) -> None:
         self._setup = setup
         self._explainer = explainer_of("rl", setup)
-        self._known: tuple[str, Terms] | None = None
+        self._known: _Known | None = None
         self.is_supported = find_spec("numpy") is not None
         """Whether numpy is installed, which a description needs."""
 
@@ -56,14 +73,21 @@ class LearnedServer:
         """Returns what the configuration and the guard say about an artefact.
 
         The claims of the artefact come from the folder of artefacts. Without the artefact in this folder, the artefact
-        is unproven.
+        is unproven. A change of the folder counts after a second.
         """
+        known, now = self._known, monotonic()
+        if known is None or known.artefact != artefact or now > known.until:
+            versions = newest_first(folder_of(self._setup.routing))
+            is_unchanged = known is not None and (known.artefact, known.versions) == (artefact, versions)
+            terms = known.terms if known is not None and is_unchanged else self._read(artefact, versions)
+            known = self._known = _Known(artefact, versions, terms, now + _RECHECK)
+        return known.terms
+
+    def _read(self, artefact: str, versions: Sequence[Version]) -> Terms:
         from ..situation import terms_of
 
-        if self._known is None or self._known[0] != artefact:
-            claims = claims_in(folder_of(self._setup.routing), artefact) if self._setup.routing.guard else None
-            self._known = artefact, terms_of(self._setup, claims)
-        return self._known[1]
+        claims = claims_in(versions, artefact) if self._setup.routing.guard else None
+        return terms_of(self._setup, claims)
 
 
 class Description:
