@@ -59,9 +59,9 @@ def evidence(
     )
 
 
-def write_claims(folder: Path, artefact: str, claims: Sequence[Claim], unit: float | None) -> None:
+def write_claims(folder: Path, artefact: str, claims: Sequence[Claim]) -> None:
     """Writes the file `guard.json` into the folder of an artefact."""
-    (folder / FILE).write_text(claims_as_text(Claims(artefact, 7, tuple(claims)), 0.02, unit))
+    (folder / FILE).write_text(claims_as_text(Claims(artefact, 7, tuple(claims)), 0.02))
 
 
 def _word(number: int) -> str:

@@ -78,8 +78,8 @@ def _complete(table: Table, counts: Callable[[str], bool], reason: str) -> Table
     test = kept.complete()
     if len(kept.prompts) < MIN_PROMPTS:
         raise LabError(
-            f"{len(table.prompts) - len(kept.prompts)} of the {len(table.prompts)} prompts {reason}, or have the text of"
-            f" another prompt. Pass a table with at least {MIN_PROMPTS} other prompts"
+            f"{len(table.prompts) - len(kept.prompts)} of the {len(table.prompts)} prompts {reason}, or have the text"
+            f" of another prompt. Pass a table with at least {MIN_PROMPTS} other prompts"
         )
     missing = 1 - len(test.prompts) / len(kept.prompts)
     if missing > _MAX_INCOMPLETE or len(test.prompts) < MIN_PROMPTS:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_router_policy import value
 from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.claims import FILE, Claim, Claims, claims_as_text, read_claims
 from rl_router_policy.evidence import Evidence
@@ -33,11 +32,6 @@ class Candidate:
     artefact: Artefact
     evidence: Evidence
     margin: float
-
-    @property
-    def unit(self) -> float | None:
-        """The unit of the value of a good answer, in US dollars."""
-        return value.unit([(price.input, price.output) for price in self.evidence.prices])
 
 
 @dataclass(frozen=True)
@@ -85,8 +79,7 @@ def _counted(candidate: Candidate, units: int | None, record: Record) -> Claim:
 
 
 def _finding(candidate: Candidate, claim: Claim) -> Finding:
-    prices = dict(zip(claim.evidence.targets, claim.evidence.prices, strict=True))
-    judgement = claim.judged(prices, candidate.unit, candidate.margin)
+    judgement = claim.tested(candidate.margin)
     if judgement is None:
         raise LabError("the evidence has fewer than two models. Pass a table with more models")
     return Finding(claim, judgement)
@@ -104,7 +97,7 @@ def _copy(candidate: Candidate, claims: Sequence[Claim], record: Record, to: Pat
         (partial / MANIFEST).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         found = _earlier(to, digest, candidate.artefact.manifest["trained_on"]).with_claims(claims, record.revision)
-        write_whole(partial / FILE, claims_as_text(found, candidate.margin, candidate.unit))
+        write_whole(partial / FILE, claims_as_text(found, candidate.margin))
         load_artefact(partial, candidate.artefact.predictor.embedding)
         return partial.rename(to / f"{digest[:12]}-{record.revision}")
 

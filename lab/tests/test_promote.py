@@ -315,7 +315,7 @@ def test_an_artefact_is_tested_on_its_own_training_table_by_refits(
     command = ["promote", f"--artefact={artefact}", f"--table={own}", models, f"--to={tmp_path / 'to'}"]
     assert main(command) == 1
     assert main([*command, "--folds=5"]) == 1
-    assert "Pass the folder of this artefact" in capsys.readouterr().err
+    assert "--base: the artefact was adapted from another artefact. Pass the folder of" in capsys.readouterr().err
     assert main([*command, "--folds=5", f"--base={base}"]) in (0, 3)
     assert "of these prompts, level 0.025" in capsys.readouterr().out
     assert main([*command, "--folds=5", f"--base={base}", "--force"]) == 0

@@ -50,6 +50,11 @@ class Claim:
         differences = evidence.differences(present, worth_of(self.units, unit))
         return judge(differences, evidence.names, level_of(self.test), margin)
 
+    def tested(self, margin: float) -> Judgement | None:
+        """Returns the verdict for all targets of the evidence, at the prices of the evidence."""
+        prices = dict(zip(self.evidence.targets, self.evidence.prices, strict=True))
+        return self.judged(prices, self.evidence.unit, margin)
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -75,14 +80,14 @@ def worth_of(units: int | None, unit: float | None) -> float | None:
     return None if units is None or unit is None else units * unit
 
 
-def claims_as_text(claims: Claims, margin: float, unit: float | None) -> str:
+def claims_as_text(claims: Claims, margin: float) -> str:
     """Returns the content of the file `guard.json`, with the verdicts at the prices of the evidence."""
     distinct = list({id(claim.evidence): claim.evidence for claim in claims.claims}.values())
     fields = {
         "format": FORMAT,
         "artefact": claims.artefact,
         "revision": claims.revision,
-        "claims": [_claim_as_json(claim, distinct, margin, unit) for claim in claims.claims],
+        "claims": [_claim_as_json(claim, distinct, margin) for claim in claims.claims],
         "evidence": [evidence_as_json(evidence) for evidence in distinct],
     }
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False) + "\n"
@@ -110,11 +115,8 @@ def read_claims(folder: Path, artefact: str, trained_on: Iterable[str]) -> Claim
         raise ArtefactError(f"{file}: is not JSON: {error}. Promote the artefact again, or delete the file") from None
 
 
-def _claim_as_json(
-    claim: Claim, evidence: Sequence[Evidence], margin: float, unit: float | None
-) -> Mapping[str, object]:
-    at_hand = dict(zip(claim.evidence.targets, claim.evidence.prices, strict=True))
-    found = claim.judged(at_hand, unit, margin)
+def _claim_as_json(claim: Claim, evidence: Sequence[Evidence], margin: float) -> Mapping[str, object]:
+    found = claim.tested(margin)
     gains = {gain.constant: _gain_as_json(gain.mean, gain.bound) for gain in found.gains} if found else {}
     return {
         "units": claim.units,
@@ -122,7 +124,7 @@ def _claim_as_json(
         "evidence": next(at for at, each in enumerate(evidence) if each is claim.evidence),
         "level": level_of(claim.test),
         "margin": margin,
-        "value": worth_of(claim.units, unit),
+        "value": worth_of(claim.units, claim.evidence.unit),
         "verdict": found.verdict if found else "unproven",
         "gains": gains,
     }

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .situation import Price
+from .value import unit
 
 Array = NDArray[np.float64]
 
@@ -58,6 +59,11 @@ class Evidence:
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple([target.name for target in self.targets])
+
+    @property
+    def unit(self) -> float | None:
+        """The unit of the value of a good answer at the prices of the evidence, in US dollars."""
+        return unit([(price.input, price.output) for price in self.prices])
 
     def only(self, kept: Sequence[Identity]) -> Evidence:
         """Returns the evidence for those of the targets that are in `kept`."""

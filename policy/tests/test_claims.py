@@ -31,7 +31,7 @@ def found(prompts: int = 40, **fields: Any) -> Evidence:
 
 
 def text(*stated: Claim) -> str:
-    return claims_as_text(Claims(HASH, 3, stated), 0.02, 0.01)
+    return claims_as_text(Claims(HASH, 3, stated), 0.02)
 
 
 def test_claims_survive_a_file(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_artefact_is_loaded_with_its_claims(tmp_path: Path) -> None:
     folder = write_artefact(tmp_path / "a", {"alpha": 0.9, "beta": 0.6})
     before = load_artefact(folder, EMBEDDING)
     assert before.claims is None
-    write_claims(folder, before.hash, [Claim(found(), 5, 1)], 0.01)
+    write_claims(folder, before.hash, [Claim(found(), 5, 1)])
     after = load_artefact(folder, EMBEDDING)
     assert after.hash == before.hash
     assert after.claims is not None
@@ -138,7 +138,7 @@ def test_evidence_on_training_prompts_is_refused_unless_it_comes_from_other_part
 ) -> None:
     tested = found(folds=folds)
     folder = write_artefact(tmp_path / "a", {"alpha": 0.9, "beta": 0.6}, trained_on=list(tested.prompts[:7]))
-    write_claims(folder, load_artefact(folder, EMBEDDING).hash, [Claim(tested, 5, 1)], 0.01)
+    write_claims(folder, load_artefact(folder, EMBEDDING).hash, [Claim(tested, 5, 1)])
     if accepted:
         assert load_artefact(folder, EMBEDDING).claims is not None
         return
@@ -148,6 +148,6 @@ def test_evidence_on_training_prompts_is_refused_unless_it_comes_from_other_part
 
 def test_the_claims_of_another_artefact_are_refused(tmp_path: Path) -> None:
     folder = write_artefact(tmp_path / "a", {"alpha": 0.9, "beta": 0.6})
-    write_claims(folder, HASH, [Claim(found(), 5, 1)], 0.01)
+    write_claims(folder, HASH, [Claim(found(), 5, 1)])
     with pytest.raises(ArtefactError, match="this artefact's hash"):
         load_artefact(folder, EMBEDDING)

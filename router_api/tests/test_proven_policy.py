@@ -47,7 +47,7 @@ def claim(folder: Path, *, models: Sequence[str] = ("large", "small"), prompts: 
     prices = [Price(float(price), float(price)) for price in PRICES.values()]
     found = evidence(tuple(PRICES), scores, scores, prices, targets=targets)
     stated = Claim(**{"evidence": found, "units": 5, "test": 1, **fields})
-    write_claims(folder, load_artefact(folder, EMBEDDING).hash, [stated], UNIT)
+    write_claims(folder, load_artefact(folder, EMBEDDING).hash, [stated])
 
 
 async def targets(testbed: Testbed, prices: dict[str, str] = PRICES, **changes: Body) -> list[Body]:
@@ -105,7 +105,7 @@ async def test_changed_prices_count_at_once(testbed: Testbed, config_file: Confi
     # The policy expects so little of a better answer that it always chooses `small` at the prices of the evidence.
     scores = np.tile([[1.0, 0.0], [0.0, 1.0]], (100, 1))
     found = evidence(tuple(PRICES), scores, 0.49 + 0.02 * scores, [Price(10, 10), Price(1, 1)])
-    write_claims(artefact, load_artefact(artefact, EMBEDDING).hash, [Claim(found, 5, 1)], UNIT)
+    write_claims(artefact, load_artefact(artefact, EMBEDDING).hash, [Claim(found, 5, 1)])
     listed = await targets(testbed)
     routing = {"policy": "learned", "artefacts": str(artefact.parent)}
     router = await config_file.start({"routing": routing, "targets": listed})
@@ -159,7 +159,7 @@ async def test_a_request_with_fewer_targets_gets_the_policys_choice_among_these(
     folder = write_artefact(artefact.parent / "three", {"large": 0.9, "middle": 0.8, "small": 0.5})
     scores = np.tile(np.eye(3), (60, 1))
     found = evidence(names, scores, scores, [Price(float(price), float(price)) for price in (10, 5, 1)])
-    write_claims(folder, load_artefact(folder, EMBEDDING).hash, [Claim(found, 50, 1)], UNIT)
+    write_claims(folder, load_artefact(folder, EMBEDDING).hash, [Claim(found, 50, 1)])
     listed = await targets(testbed, {"large": "10", "middle": "5", "small": "1"})
     router = await started(testbed, folder, listed, prefer="quality")
     assert await decided(router) == ("proven", "large")
@@ -178,7 +178,7 @@ async def test_the_margin_lets_a_policy_serve_that_is_probably_better(
     scores = np.array([[1.0, 0.0]] * 700 + [[0.0, 1.0]] * 300)
     chosen = np.array([[1.0, 0.0]] * 682 + [[0.0, 1.0]] * 40 + [[1.0, 0.0]] * 278)
     found = evidence(tuple(PRICES), scores, chosen, [Price(1, 1), Price(1, 1)])
-    write_claims(artefact, load_artefact(artefact, EMBEDDING).hash, [Claim(found, 5, 1)], UNIT)
+    write_claims(artefact, load_artefact(artefact, EMBEDDING).hash, [Claim(found, 5, 1)])
     listed = await targets(testbed, {"large": "1", "small": "1"})
     router = await started(testbed, artefact, listed, guard_margin=margin)
     guard = await verdict(router)

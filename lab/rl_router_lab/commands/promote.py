@@ -1,8 +1,8 @@
 """`rl-router lab promote`: copies an artefact to the folder of a server, if the artefact is proven.
 
 The command compares the artefact with each single model of the table, on prompts that the artefact was not trained on.
-If there are no such prompts, use --folds. The command exits with 3 if the artefact is not proven to be better. Each test
-on the same prompts makes the next test stricter.
+If there are no such prompts, use --folds. The command exits with 3 if the artefact is not proven to be better. Each
+test on the same prompts makes the next test stricter.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )  # fmt: skip
     parser.add_argument(
         "--folds", type=int, default=0, metavar="N",
-        help="test the artefact on its own training table: train it again on all but one of N parts of the table, and let"
-        " it choose for the part that is left (default: test the artefact on other prompts)",
+        help="test the artefact on its own training table: train it again on all but one of N parts of the table, and"
+        " let it choose for the part that is left (default: test the artefact on other prompts)",
     )  # fmt: skip
     parser.add_argument(
         "--base", type=Path, metavar="FOLDER", help="with --folds, the artefact from which the artefact was adapted"
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     table, models = shared.read_table(options)
     evidence = evidence_of(artefact, table, models, _refits(options, artefact))
     candidate = Candidate(options.artefact, artefact, evidence, options.margin)
-    units = list(dict.fromkeys([_units(goal, candidate.unit) for goal in options.prefer or ["balanced"]]))
+    units = list(dict.fromkeys([_units(goal, evidence.unit) for goal in options.prefer or ["balanced"]]))
     result = promote(candidate, units, options.to, force=options.force)
     for finding in result.findings:
         print(_described(finding, candidate))
