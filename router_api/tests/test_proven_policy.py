@@ -81,6 +81,7 @@ async def test_a_proven_policy_chooses(testbed: Testbed, artefact: Path) -> None
     guard = await verdict(router)
     assert (guard["verdict"], guard["revision"], guard["events"], guard["missing"]) == ("proven", 7, 200, 0)
     assert 0.4 < guard["bound"] < 0.5
+    assert (await router.client.get("/")).json()["guard"] == "proven"
     preview = (await router.client.post("/v1/route", json={"model": "router", "messages": QUESTION})).json()
     assert preview["router_metadata"]["decision"]["guard"] == guard
 

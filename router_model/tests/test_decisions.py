@@ -271,6 +271,13 @@ def test_a_missing_artefact_is_a_command_line_error(tmp_path: Path) -> None:
     assert error.value.code == ExitCode.COMMAND_LINE
 
 
+def test_a_damaged_proof_is_a_command_line_error(tmp_path: Path) -> None:
+    folder = write_artefact(tmp_path / "a", {"alpha": 0.5})
+    (folder / "guard.json").write_text("[]")
+    with pytest.raises(StartError, match=r"--artefact: .*guard.json: `format` is None, not 1"):
+        load(str(folder))
+
+
 def test_a_damaged_artefact_is_a_command_line_error(tmp_path: Path) -> None:
     folder = write_artefact(tmp_path / "a", {"alpha": 0.5})
     (folder / "policy.safetensors").write_bytes(b"")
