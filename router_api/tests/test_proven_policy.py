@@ -167,6 +167,16 @@ async def test_a_request_with_fewer_targets_gets_the_policys_choice_among_these(
     assert await decided(router, models=["middle", "small"]) == ("proven", "middle")
 
 
+@pytest.mark.parametrize(("units", "expected"), [(None, "proven"), (5, "unproven")])
+async def test_without_prices_only_a_claim_about_quality_counts(
+    testbed: Testbed, artefact: Path, units: int | None, expected: str
+) -> None:
+    claim(artefact, units=units)
+    router = await started(testbed, artefact, await targets(testbed, {"large": "0", "small": "0"}))
+    assert (await decided(router))[0] == expected
+    assert (await decided(router, prefer="cost"))[0] == expected
+
+
 async def test_a_price_of_seconds_leaves_the_policy_unproven(testbed: Testbed, artefact: Path) -> None:
     assert (await decided(await started(testbed, artefact, second_price=0.001)))[0] == "unproven"
 
