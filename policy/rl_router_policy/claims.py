@@ -105,9 +105,7 @@ def read_claims(folder: Path, artefact: str, trained_on: Iterable[str]) -> Claim
         return None
     try:
         _check_size(file)
-        claims = _claims(json.loads(file.read_bytes()), artefact)
-        _check_prompts(claims, frozenset(trained_on))
-        return claims
+        return _checked(_claims(json.loads(file.read_bytes()), artefact), frozenset(trained_on))
     except BadEvidenceError as error:
         message = f"{file}: {error}. Promote the artefact again, or delete the file"
         raise ArtefactError(f"{message}: then the policy is unproven") from None
@@ -140,8 +138,8 @@ def _check_size(file: Path) -> None:
         raise BadEvidenceError("the size", f"{size} bytes", f"at most {MAX_BYTES} bytes")
 
 
-def _check_prompts(claims: Claims, trained_on: frozenset[str]) -> None:
-    """Raises BadEvidenceError if the artefact was trained on a prompt of the evidence.
+def _checked(claims: Claims, trained_on: frozenset[str]) -> Claims:
+    """Returns the claims. Raises BadEvidenceError if the artefact was trained on a prompt of the evidence.
 
     Evidence from parts of the training table is allowed, because no policy predicted its own training prompts.
     """
@@ -150,6 +148,7 @@ def _check_prompts(claims: Claims, trained_on: frozenset[str]) -> None:
         if known:
             found = f"about {len(known)} prompts that the artefact was trained on, such as {known[0]}"
             raise BadEvidenceError("the evidence", found, "about other prompts")
+    return claims
 
 
 def _claims(fields: Any, artefact: str) -> Claims:

@@ -231,9 +231,7 @@ async def test_a_proof_that_arrives_later_counts(testbed: Testbed, artefact: Pat
     assert await decided(router) == ("proven", "small")
 
 
-async def test_a_proof_that_arrives_later_counts_for_a_server_with_the_policy(
-    testbed: Testbed, artefact: Path
-) -> None:
+async def test_a_proof_that_arrives_later_counts_for_a_server_with_the_policy(testbed: Testbed, artefact: Path) -> None:
     (artefact / "guard.json").unlink()
     model = await testbed.upstream(whole(decision("call_small")))
     entry = {"id": "the-router", "rl_router": {"decisions": 1, "artefact": load_artefact(artefact, EMBEDDING).hash}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,11 +21,13 @@ class Artefacts:
     """The folder of artefacts that the field `routing.artefacts` names, and the artefact in use.
 
     The attribute `current` is the artefact in use, or None if no artefact could be read. The attribute `refused` is the
-    reason if the newest artefact cannot be used or no artefact exists, and otherwise None.
+    reason if the newest artefact cannot be used or no artefact exists, and otherwise None. The function `prepare` is
+    called with each new artefact in another thread, before the artefact is used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prepare: Callable[[Artefact], object]) -> None:
         self.folder = folder
+        self._prepare = prepare
         self.current: Artefact | None = None
         self.refused: str | None = None
         versions = newest_first(self.folder)
@@ -46,7 +49,13 @@ class Artefacts:
         is_settled, self._seen = newest == self._seen, newest
         if is_settled and newest != self._read:
             self._read = newest
-            self._accept(await asyncio.to_thread(_loaded, self.folder, newest))
+            self._accept(await asyncio.to_thread(self._prepared, newest))
+
+    def _prepared(self, version: Version | None) -> Artefact | str:
+        loaded = _loaded(self.folder, version)
+        if not isinstance(loaded, str):
+            self._prepare(loaded)
+        return loaded
 
     def _accept(self, loaded: Artefact | str) -> None:
         if isinstance(loaded, str):

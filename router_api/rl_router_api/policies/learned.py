@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +36,8 @@ class Learned:
     def __init__(self, setup: PolicySetup) -> None:
         self._setup, goal = setup, setup.routing.prefer
         self._value = worth(goal if isinstance(goal, str) else float(goal), setup.unit)
-        self._artefacts = Artefacts(folder_of(setup.routing))
+        # The guard may need a second to judge an artefact. The judgement is cached.
+        self._artefacts = Artefacts(folder_of(setup.routing), self._pair)
         self._explainer = explainer_of("learned", setup)
         self._serving = self._pair(self._artefacts.current)
 
@@ -68,7 +68,7 @@ class Learned:
         await self._artefacts.refresh()
         current = self._artefacts.current
         if current is not (self._serving.artefact if self._serving else None):
-            self._serving = await asyncio.to_thread(self._pair, current)
+            self._serving = self._pair(current)
 
     def health(self) -> PolicyHealth:
         """Returns the artefact in use, the guard's verdict, and the reason if the newest artefact is not in use."""
