@@ -32,6 +32,7 @@ def mean_utility(artefact: Artefact, value: float | None, candidate: Candidate, 
 
     If `value` is None, costs do not count. An unknown cost counts as 0.
     """
-    mean = artefact.mean(candidate.target, profile_of(candidate, catalogue))
+    known_as = artefact.targets.known_as(candidate.target, candidate.model)
+    mean = artefact.mean(known_as, profile_of(candidate, catalogue))
     cost = expected_cost(candidate, INPUT_TOKENS, mean.output_tokens)
     return mean.quality - (cost or 0.0) / value if value else mean.quality

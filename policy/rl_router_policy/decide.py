@@ -50,7 +50,8 @@ def decide(artefact: Artefact, situation: Situation, catalogue: Profiles = lambd
 
 
 def _options(artefact: Artefact, situation: Situation, left: Sequence[Candidate], catalogue: Profiles) -> list[_Option]:
-    known = [(candidate.target, profile_of(candidate, catalogue)) for candidate in left]
+    known_as = artefact.targets.known_as
+    known = [(known_as(each.target, each.model), profile_of(each, catalogue)) for each in left]
     predictions = artefact.predictor.predict(situation.text, situation.context, known)
     return [_option(situation, *pair) for pair in zip(left, predictions, strict=True)]
 

@@ -20,7 +20,11 @@ _MAX_NUMBER = 1e15
 
 def as_json(situation: Situation) -> dict[str, Any]:
     """Returns a situation as the field `rl_router` of a request."""
-    return {"version": VERSION, **asdict(situation)}
+    fields = {"version": VERSION, **asdict(situation)}
+    for candidate in fields["candidates"]:
+        if candidate["model"] is None:
+            del candidate["model"]
+    return fields
 
 
 def choice_as_json(choice: Choice) -> dict[str, Any]:
@@ -64,6 +68,7 @@ def _candidate(reader: _Reader) -> Candidate:
         cost=reader.optional_number("cost"),
         latency=reader.optional_number("latency"),
         explorable=bool(reader.fields.get("explorable", True)),
+        model=reader.optional_text("model"),
     )
 
 

@@ -92,6 +92,46 @@ def test_an_answer_is_selected(policy: Artefact) -> None:
     assert (choice.tool, choice.select) == (None, "2")
 
 
+@pytest.mark.parametrize(
+    ("target", "model", "known_as"),
+    [
+        ("alpha", None, "alpha"),
+        ("mine", "alpha", "alpha"),
+        ("mine", "maker/alpha", "alpha"),
+        ("mine", "Maker/ALPHA", "alpha"),
+        ("maker/alpha", None, "alpha"),
+        ("Alpha", None, "alpha"),
+        ("mine", "Big/Model", "Big/Model"),
+        ("mine", "big/model", "Big/Model"),
+        ("mine", "router/Big/Model", "mine"),
+        ("beta", "alpha", "beta"),
+        ("mine", "Delta-7B", "Delta-7B"),
+        ("mine", "delta-7b", "delta-7b"),
+        ("mine", "DELTA-7b", "Delta-7B"),
+        ("mine", "alphabet", "mine"),
+        ("mine", "alpha/", "mine"),
+        ("mine", "alpha/new", "mine"),
+        ("alpha", "new", "alpha"),
+        ("new", None, "new"),
+    ],
+)
+def test_a_target_is_known_by_its_name_or_by_the_name_of_its_model(
+    tmp_path: Path, target: str, model: str | None, known_as: str
+) -> None:
+    names = ("alpha", "beta", "Delta-7B", "delta-7b", "Big/Model")
+    targets = artefact(tmp_path / "a", dict.fromkeys(names, 0.5)).targets
+    assert targets.known_as(target, model) == known_as
+
+
+def test_a_target_that_is_known_by_its_model_is_predicted_like_the_trained_target(policy: Artefact) -> None:
+    renamed = candidate("mine", model="maker/Alpha")
+    choice = decide(policy, situation(candidate("beta"), renamed))
+    assert choice.tool == "call_mine"
+    assert round(choice.candidates[1].quality, 3) == 0.9
+    constant = decide(policy, replace(situation(candidate("beta"), renamed), guard="unproven"))
+    assert constant.tool == "call_mine"
+
+
 def test_the_catalogue_describes_an_unknown_target(policy: Artefact) -> None:
     asked = []
 
@@ -101,3 +141,13 @@ def test_the_catalogue_describes_an_unknown_target(policy: Artefact) -> None:
 
     decide(policy, situation(candidate("new"), candidate("known", profile=Profile())), catalogue)
     assert asked == ["new"]
+
+
+def test_the_catalogue_knows_models_rather_than_targets(policy: Artefact) -> None:
+    asked = []
+
+    def catalogue(name: str) -> None:
+        asked.append(name)
+
+    decide(policy, situation(candidate("new", model="maker/new-8b")), catalogue)
+    assert asked == ["maker/new-8b", "new"]

@@ -309,6 +309,23 @@ async def test_a_target_that_was_never_seen_is_judged_by_its_size(
     assert await chosen(router) == "medium"
 
 
+async def test_a_target_may_have_another_name_than_the_model_that_the_policy_was_trained_on(
+    testbed: Testbed, tmp_path: Path
+) -> None:
+    write_artefact(tmp_path / "artefacts", {"gpt-9": 0.4, "Fine-7B": 0.9})
+    router = await testbed.start_router(
+        routing={"policy": "learned", "artefacts": str(tmp_path / "artefacts"), "guard": False, "prefer": "quality"},
+        targets=await targets(testbed, small={"model": "maker/fine-7b"}, medium={"model": "openai/gpt-9"}),
+    )
+    candidates = (await router.answer())["router_metadata"]["decision"]["candidates"]
+    assert {each["target"]: round(float(each["quality"]), 3) for each in candidates} == {
+        "small": 0.9,
+        "medium": 0.4,
+        "large": 0.5,
+    }
+    assert await chosen(router) == "small"
+
+
 async def test_every_worker_decides_by_the_policy(testbed: Testbed, programs: Programs, artefacts: Path) -> None:
     routing = {"policy": "learned", "artefacts": str(artefacts), "guard": False, "prefer": "quality"}
     entries = await targets(testbed)

@@ -37,8 +37,9 @@ class LearnedPolicy:
 
     def knows(self, name: str) -> bool:
         """Returns whether the artefact or the catalogue describes a target with this name or with this tool."""
-        is_trained = name in self.targets or name in self.targets.values()
-        return is_trained or catalogue.profile_of_name(name) is not None
+        target, known = self.target_of(name), self.artefact.targets
+        is_trained = known.position(known.known_as(target, None)) >= 0
+        return is_trained or catalogue.profile_of_name(target) is not None
 
 
 def load(folder: str) -> LearnedPolicy:
