@@ -251,7 +251,7 @@ async def test_a_new_artefact_is_used_and_a_damaged_one_is_refused(testbed: Test
     router = await started(testbed, artefacts, prefer="quality")
     assert await chosen(router) == "large"
     write_artefact(artefacts / "second", {**QUALITIES, "medium": 0.99})
-    await until(lambda: [line for line in router.log if "another artefact" in line["message"]], "the new artefact")
+    await until(lambda: [line for line in router.log if "newest artefact" in line["message"]], "the new artefact")
     assert await chosen(router) == "medium"
     router.log.clear()
     shutil.copytree(artefacts / "first", artefacts / "third")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 from rl_router_model import server
 from rl_router_model.decisions.endpoint import Decisions
-from rl_router_model.decisions.learned_policy import load
+from rl_router_model.decisions.learned_policy import NewestPolicy
 from rl_router_model.engine import Engine
 from rl_router_model.language_model import LanguageModel
 from rl_router_model.problem import ExitCode, StartError
@@ -23,6 +24,7 @@ from rl_router_policy.wire import as_json
 
 from fakes.policy.artefacts import write_artefact
 from fakes.policy.requests import completion_request, schema, tool
+from fakes.testbed.waiting import until
 from fakes.upstreams.answers import text
 from fakes.upstreams.server import Upstream
 
@@ -38,7 +40,7 @@ TOOLS = [tool("call_alpha"), tool("call_beta_2")]
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory) -> Decisions:
     folder = write_artefact(tmp_path_factory.mktemp("a") / "a", {"alpha": 0.6, "beta-2": 0.9, "gamma": 0.3})
-    return Decisions(load(str(folder)))
+    return Decisions(NewestPolicy(str(folder)), print)
 
 
 class Port8000:
@@ -265,9 +267,49 @@ async def test_a_wrong_field_is_a_400_that_names_the_field(
     assert words in error["message"]
 
 
+async def test_a_new_artefact_is_used_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    first = write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
+    newest, lines = NewestPolicy(str(tmp_path)), list[str]()
+    before = newest.current
+    async with running(Decisions(newest, lines.append)) as port:
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
+        write_artefact(tmp_path / "second", {"alpha": 0.95, "beta-2": 0.9})
+        await until(lambda: len(lines) == 1, "the new artefact")
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_alpha", {})
+        (entry,) = (await port.client.get("/v1/models")).json()["data"]
+        assert entry["rl_router"]["artefact"] == newest.current.artefact.hash != before.artefact.hash
+        assert lines == [f"the policy uses the newest artefact: {newest.current.artefact.hash}"]
+        shutil.copytree(first, tmp_path / "third")
+        (tmp_path / "third" / "manifest.json").touch()
+        (tmp_path / "third" / "policy.safetensors").write_bytes(b"damaged")
+        await until(lambda: len(lines) == 2, "the refusal")
+        assert lines[1].startswith(f"--artefact: {tmp_path}/third/policy.safetensors: the SHA-256 is")
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_alpha", {})
+
+
+async def test_a_removed_artefact_stays_in_use(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
+    lines: list[str] = []
+    async with running(Decisions(NewestPolicy(str(tmp_path)), lines.append)) as port:
+        shutil.rmtree(tmp_path / "first")
+        await until(lambda: lines, "the refusal")
+        assert "contains no artefact" in lines[0]
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
+
+
+async def test_after_a_start_the_newest_artefact_that_can_be_read_is_used(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
+    write_artefact(tmp_path / "second", {"alpha": 0.95, "beta-2": 0.9}, format=99)
+    lines: list[str] = []
+    async with running(Decisions(NewestPolicy(str(tmp_path)), lines.append)) as port:
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
+        await until(lambda: lines, "the refusal")
+        assert "has the format 99, not 1" in lines[0]
+
+
 def test_a_missing_artefact_is_a_command_line_error(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="contains no artefact") as error:
-        load(str(tmp_path))
+    with pytest.raises(StartError, match=r"contains no artefact\. .*, or use --decide") as error:
+        NewestPolicy(str(tmp_path))
     assert error.value.code == ExitCode.COMMAND_LINE
 
 
@@ -275,5 +317,5 @@ def test_a_damaged_artefact_is_a_command_line_error(tmp_path: Path) -> None:
     folder = write_artefact(tmp_path / "a", {"alpha": 0.5})
     (folder / "policy.safetensors").write_bytes(b"")
     with pytest.raises(StartError, match=r"--artefact: .*policy.safetensors: the SHA-256 is") as error:
-        load(str(tmp_path))
+        NewestPolicy(str(tmp_path))
     assert error.value.code == ExitCode.COMMAND_LINE

@@ -1,4 +1,4 @@
-"""Loads the learned policy, and knows the names of the targets that the policy was trained on."""
+"""The learned policy of the server: the newest artefact, and the names of the targets that tools call."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rl_router_policy import catalogue, embedding
-from rl_router_policy.artefact import Artefact, load_artefact
+from rl_router_policy import catalogue
+from rl_router_policy.artefact import Artefact
+from rl_router_policy.artefacts import Artefacts
 from rl_router_policy.decide import decide
-from rl_router_policy.errors import ArtefactError
-from rl_router_policy.folder import named, newest_first
+from rl_router_policy.folder import named
 from rl_router_policy.situation import Choice, Situation
 
 from rl_router_model.problem import ExitCode, StartError
@@ -42,20 +42,35 @@ class LearnedPolicy:
         return is_trained or catalogue.profile_of_name(target) is not None
 
 
-def load(folder: str) -> LearnedPolicy:
-    """Returns the policy in a folder, or the bundled policy if `folder` is `bundled`. Raises StartError.
+class NewestPolicy:
+    """The newest policy in a folder.
 
-    The folder is an artefact, or contains artefacts, of which the newest counts.
+    The folder is an artefact, or contains artefacts, of which the newest one that can be read counts. The name
+    `bundled` stands for the bundled policy. Raises StartError if the folder contains no artefact that can be read.
     """
-    path = named(folder)
-    newest = next(iter(newest_first(path)), None)
-    if newest is None:
-        message = f"--artefact: {path} contains no artefact. Name a folder that contains one"
-        raise StartError(ExitCode.COMMAND_LINE, f"{message}, or use --decide language-model")
-    try:
-        artefact = load_artefact(newest[0], embedding.load(embedding.BUNDLED))
-    except ArtefactError as error:
-        raise StartError(ExitCode.COMMAND_LINE, f"--artefact: {error}") from None
+
+    def __init__(self, folder: str) -> None:
+        self._artefacts = Artefacts(named(folder), "--artefact")
+        if self._artefacts.current is None:
+            remedy = "or use --decide language-model"
+            raise StartError(ExitCode.COMMAND_LINE, f"{self._artefacts.refused}, {remedy}")
+        self.current = _policy(self._artefacts.current)
+
+    @property
+    def refused(self) -> str | None:
+        """The reason why the newest artefact is not in use, or None if it is in use."""
+        return self._artefacts.refused
+
+    async def refresh(self) -> bool:
+        """Reads the newest artefact if it has changed. Returns whether an artefact was read, or refused."""
+        changed = await self._artefacts.refresh()
+        artefact = self._artefacts.current
+        if artefact is not None and artefact is not self.current.artefact:
+            self.current = _policy(artefact)
+        return changed
+
+
+def _policy(artefact: Artefact) -> LearnedPolicy:
     return LearnedPolicy(artefact, {_tool_name(name): name for name in artefact.targets.names})
 
 
