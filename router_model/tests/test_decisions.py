@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
+from rl_router_api.config import tool_name
 from rl_router_model import server
 from rl_router_model.decisions.endpoint import Decisions
 from rl_router_model.decisions.learned_policy import NewestPolicy
@@ -193,6 +194,12 @@ async def test_without_the_field_a_text_says_which_calls_failed(port: Port8000) 
     messages = [*MESSAGES, {"role": "assistant", "content": '{"ask":"beta-2"}'}, {"role": "user", "content": listed}]
     answer = await port.answer(messages=messages, response_format=schema({"ask": ["alpha", "beta-2"]}))
     assert json.loads(answer["choices"][0]["message"]["content"]) == {"ask": "alpha"}
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "Org/Größe 7B", "モデル", "a" * 90, "call_x"])
+def test_a_tool_of_the_router_api_calls_the_target_that_the_router_api_means(tmp_path: Path, name: str) -> None:
+    policy = NewestPolicy(str(write_artefact(tmp_path / "a", {name: 0.5}))).current
+    assert policy.target_of(tool_name(name)) == name
 
 
 OTHER_REQUESTS: dict[str, dict[str, Any]] = {
