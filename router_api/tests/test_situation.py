@@ -25,7 +25,7 @@ def situation(
     *messages: dict[str, Any], candidates: tuple[Candidate, ...] = (), calls: tuple[PastCall, ...] = (), **fields: Any
 ) -> Situation:
     request = chat_request(messages=list(messages), **fields)
-    limits = limits_of(request, fleet_of(Configuration(), (), UnusedTransport()), Ledger("r"))
+    limits = limits_of(request, fleet_of(Configuration(), (), UnusedTransport()), TERMS.unit, Ledger("r"))
     return situation_of(request, candidates, limits, calls, TERMS)
 
 

@@ -19,6 +19,6 @@ def unit_of(targets: Iterable[Target]) -> float | None:
     return value.unit([(float(price.input), float(price.output)) for price in prices if price is not None])
 
 
-def word_for(prefer: float | Decimal, targets: Iterable[Target]) -> Prefer:
-    """Returns the word whose worth of a good answer is closest to `prefer` US dollars."""
-    return value.closest_word(float(prefer), unit_of(targets))
+def word_for(prefer: float | Decimal, unit: float | None) -> Prefer:
+    """Returns the word whose worth of a good answer is closest to `prefer` US dollars. The unit is in US dollars."""
+    return value.closest_word(float(prefer), unit)
