@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from rl_router_policy.artefact import Artefact
+from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.decide import decide
 from rl_router_policy.profile import Profile
 from rl_router_policy.situation import Call, Candidate, Price, Situation
 
-from fakes.policy.artefacts import TOKENS, artefact
+from fakes.policy.artefacts import EMBEDDING, TOKENS, artefact, overflowing, write_artefact
 
 CHEAP, DEAR = Price(1.0, 1.0), Price(10.0, 100.0)
 
@@ -57,9 +58,12 @@ def test_waiting_costs_if_seconds_have_a_price(policy: Artefact) -> None:
 
 
 def test_a_prediction_that_is_not_a_number_is_an_error(tmp_path: Path) -> None:
-    broken = artefact(tmp_path / "broken", {"alpha": float("nan"), "beta": 0.6})
-    with pytest.raises(ArithmeticError, match="the prediction for the target `alpha` is not a finite number"):
-        decide(broken, situation(candidate("alpha"), candidate("beta")))
+    folder = write_artefact(tmp_path / "a", {"alpha": 0.6}, tensors=overflowing(1))
+    asked = replace(situation(candidate("alpha")), text="No digits.")
+    broken = load_artefact(folder, EMBEDDING)
+    assert decide(broken, asked).tool == "call_alpha"
+    with pytest.raises(ArithmeticError, match="the target `alpha` is not a finite number"), np.errstate(all="ignore"):
+        decide(broken, replace(asked, text="12"))
 
 
 def test_of_equal_candidates_the_first_name_is_chosen(policy: Artefact) -> None:

@@ -34,6 +34,13 @@ def test_a_folder_that_does_not_exist_has_no_artefact(tmp_path: Path) -> None:
     assert newest_first(tmp_path / "nowhere") == []
 
 
+def test_a_folder_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    written(tmp_path / "a", 100)
+    (written(tmp_path / "b", 200) / "lost").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert folders(tmp_path) == ["b", "a"]
+
+
 def test_a_changed_file_is_another_version(tmp_path: Path) -> None:
     folder = written(tmp_path / "a", 100)
     before = newest_first(folder)
