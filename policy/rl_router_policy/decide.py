@@ -78,4 +78,5 @@ def utility(situation: Situation, candidate: Candidate, estimate: Estimate) -> f
 def _reason(best: _Option, count: int) -> str:
     estimate = best.estimate
     cost = "an unknown cost" if estimate.cost is None else f"{estimate.cost:.2g} USD"
-    return f"the best of {count} candidates: predicted quality {estimate.quality:.2f} for {cost}"
+    which = "the only candidate" if count == 1 else f"the best of {count} candidates"
+    return f"{which}: predicted quality {estimate.quality:.2f} for {cost}"

@@ -38,7 +38,7 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 

@@ -16,6 +16,7 @@ from .situation import Call, Candidate, Choice, Price, Situation, Status, Verdic
 
 VERSION = 1
 _MAX_NUMBER = 1e15
+_MIN_VALUE = 1e-30
 
 
 def as_json(situation: Situation) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def situation_from(value: object) -> Situation:
         raise SituationError(f"`rl_router.version` is {version:g}. Use the version {VERSION}")
     return Situation(
         text=reader.text("text"),
-        value=reader.optional_number("value"),
+        value=reader.optional_number("value", _MIN_VALUE),
         second_price=reader.number("second_price", 0),
         guard=reader.one_of("guard", get_args(Verdict), "unproven"),
         ranking=tuple(reader.texts("ranking")),
@@ -116,14 +117,15 @@ class _Reader:
     def number(self, name: str, default: float) -> float:
         return self._finite(name) if self.has(name) else default
 
-    def optional_number(self, name: str) -> float | None:
-        return self._finite(name) if self.has(name) else None
+    def optional_number(self, name: str, minimum: float = 0) -> float | None:
+        return self._finite(name, minimum) if self.has(name) else None
 
-    def _finite(self, name: str) -> float:
-        value = self.fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_NUMBER:
-            shown = _kind(value) if isinstance(value, bool) or not isinstance(value, (int, float)) else str(value)[:20]
-            raise SituationError(f"`{self.path}.{name}` must be a number from 0 to {_MAX_NUMBER:.0e}, not {shown}")
+    def _finite(self, name: str, minimum: float = 0) -> float:
+        value: Any = self.fields.get(name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not minimum <= value <= _MAX_NUMBER:
+            shown, limits = str(value)[:20] if is_number else _kind(value), f"{minimum:g} to {_MAX_NUMBER:.0e}"
+            raise SituationError(f"`{self.path}.{name}` must be a number from {limits}, not {shown}")
         return float(value)
 
     def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> Any:

@@ -90,6 +90,11 @@ def test_a_failed_candidate_is_not_called_again(policy: Artefact) -> None:
     assert (nobody.tool, nobody.select) == (None, None)
 
 
+def test_the_reason_counts_the_candidates(policy: Artefact) -> None:
+    assert decide(policy, situation(candidate("beta"))).reason.startswith("the only candidate: predicted")
+    assert "the best of 2 candidates" in decide(policy, situation(candidate("beta"), candidate("alpha"))).reason
+
+
 def test_an_answer_is_selected(policy: Artefact) -> None:
     calls = (Call("1", "call_alpha", "failed"), Call("2", "call_beta", "ok", "4"))
     choice = decide(policy, situation(candidate("alpha"), candidate("beta"), calls=calls))

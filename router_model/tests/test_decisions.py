@@ -23,7 +23,7 @@ from rl_router_model.problem import ExitCode, StartError
 from rl_router_policy.situation import Call, Candidate, Price, Situation
 from rl_router_policy.wire import as_json
 
-from fakes.policy.artefacts import write_artefact
+from fakes.policy.artefacts import overflowing, write_artefact
 from fakes.policy.requests import completion_request, schema, tool
 from fakes.testbed.waiting import until
 from fakes.upstreams.answers import text
@@ -41,7 +41,7 @@ TOOLS = [tool("call_alpha"), tool("call_beta_2")]
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory) -> Decisions:
     folder = write_artefact(tmp_path_factory.mktemp("a") / "a", {"alpha": 0.6, "beta-2": 0.9, "gamma": 0.3})
-    return Decisions(NewestPolicy(str(folder)), print)
+    return Decisions(NewestPolicy(str(folder), print))
 
 
 class Port8000:
@@ -198,7 +198,7 @@ async def test_without_the_field_a_text_says_which_calls_failed(port: Port8000) 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "Org/Größe 7B", "モデル", "a" * 90, "call_x"])
 def test_a_tool_of_the_router_api_calls_the_target_that_the_router_api_means(tmp_path: Path, name: str) -> None:
-    policy = NewestPolicy(str(write_artefact(tmp_path / "a", {name: 0.5}))).current
+    policy = NewestPolicy(str(write_artefact(tmp_path / "a", {name: 0.5})), print).current
     assert policy.target_of(tool_name(name)) == name
 
 
@@ -276,9 +276,10 @@ async def test_a_wrong_field_is_a_400_that_names_the_field(
 
 async def test_a_new_artefact_is_used_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     first = write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
-    newest, lines = NewestPolicy(str(tmp_path)), list[str]()
+    lines: list[str] = []
+    newest = NewestPolicy(str(tmp_path), lines.append)
     before = newest.current
-    async with running(Decisions(newest, lines.append)) as port:
+    async with running(Decisions(newest)) as port:
         assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
         write_artefact(tmp_path / "second", {"alpha": 0.95, "beta-2": 0.9})
         await until(lambda: len(lines) == 1, "the new artefact")
@@ -297,7 +298,7 @@ async def test_a_new_artefact_is_used_and_a_damaged_one_is_refused(tmp_path: Pat
 async def test_a_removed_artefact_stays_in_use(tmp_path: Path) -> None:
     write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
     lines: list[str] = []
-    async with running(Decisions(NewestPolicy(str(tmp_path)), lines.append)) as port:
+    async with running(Decisions(NewestPolicy(str(tmp_path), lines.append))) as port:
         shutil.rmtree(tmp_path / "first")
         await until(lambda: lines, "the refusal")
         assert "contains no artefact" in lines[0]
@@ -308,15 +309,26 @@ async def test_after_a_start_the_newest_artefact_that_can_be_read_is_used(tmp_pa
     write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
     write_artefact(tmp_path / "second", {"alpha": 0.95, "beta-2": 0.9}, format=99)
     lines: list[str] = []
-    async with running(Decisions(NewestPolicy(str(tmp_path)), lines.append)) as port:
+    async with running(Decisions(NewestPolicy(str(tmp_path), lines.append))) as port:
         assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
-        await until(lambda: lines, "the refusal")
         assert "has the format 99, not 1" in lines[0]
+
+
+async def test_an_error_in_the_policy_is_a_text_with_the_reason(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "a", {"alpha": 0.6}, tensors=overflowing(1))
+    lines: list[str] = []
+    async with running(Decisions(NewestPolicy(str(tmp_path), lines.append))) as port:
+        answer = await port.answer(tools=TOOLS, rl_router=as_json(CHOICE))
+        assert answer["choices"][0]["message"]["content"] == answer["rl_router"]["reason"] == lines[0]
+        assert lines[0].startswith("the policy failed: ")
+        question = {"type": "choice", "choices": [{"value": "alpha"}, {"value": "beta-2"}]}
+        refused = await port.post({"input": "2 + 2", "questions": [question]}, "/v1/decisions")
+        assert refused.json()["answers"][0]["type"] == "refusal"
 
 
 def test_a_missing_artefact_is_a_command_line_error(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"contains no artefact\. .*, or use --decide") as error:
-        NewestPolicy(str(tmp_path))
+        NewestPolicy(str(tmp_path), print)
     assert error.value.code == ExitCode.COMMAND_LINE
 
 
@@ -324,5 +336,5 @@ def test_a_damaged_artefact_is_a_command_line_error(tmp_path: Path) -> None:
     folder = write_artefact(tmp_path / "a", {"alpha": 0.5})
     (folder / "policy.safetensors").write_bytes(b"")
     with pytest.raises(StartError, match=r"--artefact: .*policy.safetensors: the SHA-256 is") as error:
-        NewestPolicy(str(tmp_path))
+        NewestPolicy(str(tmp_path), print)
     assert error.value.code == ExitCode.COMMAND_LINE

@@ -45,7 +45,7 @@ SITUATIONS = objects("text", "value", "guard", "ranking", "context", "turns_left
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory) -> Decisions:
     folder: Path = write_artefact(tmp_path_factory.mktemp("a") / "a", {"alpha": 0.6})
-    return Decisions(NewestPolicy(str(folder)), print)
+    return Decisions(NewestPolicy(str(folder), print))
 
 
 @given(

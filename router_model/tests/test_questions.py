@@ -29,7 +29,7 @@ SITUATION = Situation("Why?", CANDIDATES, guard="off")
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> LearnedPolicy:
     folder: Path = write_artefact(tmp_path_factory.mktemp("a") / "a", {"alpha": 0.6, "beta": 0.63})
-    return NewestPolicy(str(folder)).current
+    return NewestPolicy(str(folder), print).current
 
 
 def choice(*values: Any, **fields: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,15 +22,13 @@ _REFRESH_SECONDS = 1.0
 
 
 class Decisions:
-    """Answers requests by the learned policy.
+    """Answers requests by the newest policy.
 
-    The methods `complete` and `answer` raise RequestError if a field is wrong. The function `say` writes one line about
-    a new artefact.
+    The methods `complete` and `answer` raise RequestError if a field is wrong.
     """
 
-    def __init__(self, newest: NewestPolicy, say: Callable[[str], None]) -> None:
+    def __init__(self, newest: NewestPolicy) -> None:
         self._newest = newest
-        self._say = say
 
     async def refreshed(self, _application: web.Application) -> AsyncIterator[None]:
         """Looks for a new artefact every second while the application runs."""
@@ -41,21 +39,14 @@ class Decisions:
             await task
 
     async def _refresh(self) -> None:
-        if self._newest.refused is not None:
-            self._say(self._newest.refused)
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
-            if await self._newest.refresh():
-                self._say(self._newest.refused or f"the policy uses the newest artefact: {self._hash}")
+            await self._newest.refresh()
 
     @property
     def announcement(self) -> dict[str, Any]:
         """The field `rl_router` of each entry of the list of models."""
-        return {"decisions": DECISIONS, "artefact": self._hash}
-
-    @property
-    def _hash(self) -> str:
-        return self._newest.current.artefact.hash
+        return {"decisions": DECISIONS, "artefact": self._newest.current.artefact.hash}
 
     def complete(self, fields: Mapping[str, Any], model: str) -> web.Response | None:
         """Returns the answer to a chat completion, or None if the request does not ask for a decision."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rl_router_policy import catalogue
@@ -22,14 +22,24 @@ _MAX_NAME = 64
 
 @dataclass(frozen=True)
 class LearnedPolicy:
-    """A policy in memory. The keys of `targets` are the names of tools, and the values are the names of targets."""
+    """A policy in memory.
+
+    The keys of `targets` are the names of tools, and the values are the names of targets. The function `say` writes one
+    line about an error.
+    """
 
     artefact: Artefact
     targets: Mapping[str, str]
+    say: Callable[[str], None]
 
     def decide(self, situation: Situation) -> Choice:
-        """Returns the policy's choice."""
-        return decide(self.artefact, situation, catalogue.profile_of_name)
+        """Returns the policy's choice. If an error prevents the choice, the choice contains only the reason."""
+        try:
+            return decide(self.artefact, situation, catalogue.profile_of_name)
+        except Exception as error:  # noqa: BLE001 (an error in the policy must not fail a request)
+            reason = f"the policy failed: {type(error).__name__}: {error}"
+            self.say(reason)
+            return Choice(self.artefact.hash, reason)
 
     def target_of(self, name: str) -> str:
         """Returns the name of the target that a tool calls, or the name itself if it is not the name of a tool."""
@@ -46,32 +56,31 @@ class NewestPolicy:
     """The newest policy in a folder.
 
     The folder is an artefact, or contains artefacts, of which the newest one that can be read counts. The name
-    `bundled` stands for the bundled policy. Raises StartError if the folder contains no artefact that can be read.
+    `bundled` stands for the bundled policy. The function `say` writes one line about a new artefact or an error. Raises
+    StartError if the folder contains no artefact that can be read.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, say: Callable[[str], None]) -> None:
+        self._say = say
         self._artefacts = Artefacts(named(folder), "--artefact")
         if self._artefacts.current is None:
             remedy = "or use --decide language-model"
             raise StartError(ExitCode.COMMAND_LINE, f"{self._artefacts.refused}, {remedy}")
-        self.current = _policy(self._artefacts.current)
+        self.current = _policy(self._artefacts.current, say)
+        if self._artefacts.refused is not None:
+            say(self._artefacts.refused)
 
-    @property
-    def refused(self) -> str | None:
-        """The reason why the newest artefact is not in use, or None if it is in use."""
-        return self._artefacts.refused
-
-    async def refresh(self) -> bool:
-        """Reads the newest artefact if it has changed. Returns whether an artefact was read, or refused."""
-        changed = await self._artefacts.refresh()
-        artefact = self._artefacts.current
+    async def refresh(self) -> None:
+        """Reads the newest artefact if it has changed."""
+        changed, artefact = await self._artefacts.refresh(), self._artefacts.current
         if artefact is not None and artefact is not self.current.artefact:
-            self.current = _policy(artefact)
-        return changed
+            self.current = _policy(artefact, self._say)
+        if changed:
+            self._say(self._artefacts.refused or f"the policy uses the newest artefact: {self.current.artefact.hash}")
 
 
-def _policy(artefact: Artefact) -> LearnedPolicy:
-    return LearnedPolicy(artefact, {_tool_name(name): name for name in artefact.targets.names})
+def _policy(artefact: Artefact, say: Callable[[str], None]) -> LearnedPolicy:
+    return LearnedPolicy(artefact, {_tool_name(name): name for name in artefact.targets.names}, say)
 
 
 def _tool_name(target: str) -> str:
