@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,14 +27,16 @@ class Artefacts:
         self.refused: str | None = None
         self._folder = folder
         self._option = option
+        self._in_memory = _in_memory(folder)
         versions = newest_first(folder)
         self._read = self._seen = versions[0] if versions else None
-        self._accept(self._loaded(self._read))
+        self._accept(self._read, self._loaded(self._read))
         # After a restart, the newest artefact that can be read is in use.
         for version in versions[1:]:
-            if self.current is None:
-                older = self._loaded(version)
-                self.current = older if isinstance(older, Artefact) else None
+            if self.current is None and isinstance(older := self._loaded(version), Artefact):
+                self._use(version, older)
+        # After a reload of a configuration, the artefact in use stays in use.
+        self.current = self.current or self._in_memory.artefact
 
     async def refresh(self) -> bool:
         """Reads the newest artefact if it has changed, but not since the previous call of the method.
@@ -46,29 +49,41 @@ class Artefacts:
         if not is_settled or newest == self._read:
             return False
         self._read = newest
-        self._accept(await asyncio.to_thread(self._loaded, newest))
+        self._accept(newest, await asyncio.to_thread(self._loaded, newest))
         return True
 
-    def _accept(self, loaded: Artefact | str) -> None:
-        if isinstance(loaded, str):
-            self.refused = loaded
-        else:
-            self.current, self.refused = loaded, None
+    def _accept(self, version: Version | None, loaded: Artefact | str) -> None:
+        self.refused = loaded if isinstance(loaded, str) else None
+        if isinstance(loaded, Artefact):
+            self._use(version, loaded)
+
+    def _use(self, version: Version | None, artefact: Artefact) -> None:
+        self.current = self._in_memory.artefact = artefact
+        self._in_memory.version = version
 
     def _loaded(self, version: Version | None) -> Artefact | str:
         """Returns an artefact, or the reason why it cannot be used."""
         if version is None:
             return f"{self._option}: {self._folder} contains no artefact. Name a folder that contains one"
+        if self._in_memory.artefact is not None and self._in_memory.version == version:
+            return self._in_memory.artefact
         try:
-            return _load(version)
+            return load_artefact(version[0], _embedding())
         except ArtefactError as error:
             return f"{self._option}: {error}"
 
 
+@dataclass
+class _InMemory:
+    """The artefact of a folder that the process has in memory, for the next configuration with the same folder."""
+
+    version: Version | None = None
+    artefact: Artefact | None = None
+
+
 @lru_cache(maxsize=1)
-def _load(version: Version) -> Artefact:
-    """Returns an artefact. A reload of a configuration gets the artefact that is already in memory."""
-    return load_artefact(version[0], _embedding())
+def _in_memory(_folder: Path) -> _InMemory:
+    return _InMemory()
 
 
 @lru_cache(maxsize=1)

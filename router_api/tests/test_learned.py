@@ -283,6 +283,22 @@ async def test_a_reloaded_configuration_keeps_the_artefact(
     assert after["decision"]["configuration"] != metadata["decision"]["configuration"]
 
 
+async def test_a_reloaded_configuration_keeps_an_artefact_that_was_removed(
+    testbed: Testbed, config_file: ConfigFile, artefacts: Path
+) -> None:
+    routing = {"policy": "learned", "artefacts": str(artefacts), "guard": False, "prefer": "quality"}
+    configuration = {"routing": routing, "targets": await targets(testbed)}
+    router = await config_file.start(configuration)
+    shutil.rmtree(artefacts)
+    router.reload({**configuration, "routing": {**routing, "prefer": "cost"}})
+    metadata = (await router.send("router", messages=HELLO)).json()["router_metadata"]
+    assert (metadata["model_used"], metadata["routing_strategy"]) == ("medium", "committed")
+    health = router.app.runtime.health()
+    assert health.status == "degraded"
+    assert health.policy is not None
+    assert "contains no artefact" in str(health.policy.reason)
+
+
 SIZE = 3
 """The position of the size in a profile."""
 
