@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from policy_workload import names, price, prompts, situation, tools
 from processes import SERVER_CORE, Process, free_port
+from rl_router_policy.embedding import VECTORS
 from rl_router_policy.wire import as_json
 
 _NOWHERE = "http://127.0.0.1:9/v1"
@@ -51,10 +52,14 @@ class Server:
 
 @dataclass(frozen=True)
 class Start:
-    """A start of the router API: the seconds until the first decision, and the memory in MiB after 100 decisions."""
+    """A start of the router API: the seconds until the first decision, and the memory in MiB after 100 decisions.
+
+    The attribute `shared` is the part of the memory that all workers share: the vectors of the word embedding.
+    """
 
     seconds: float
     memory: float
+    shared: float
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def start(policy: str, folder: Path) -> Start:
         seconds = time.monotonic() - api.process.started
         for prompt in prompts(_DECISIONS_OF_A_START):
             api.decide(prompt)
-        return Start(seconds, api.process.memory_mb())
+        return Start(seconds, api.process.memory_mb(), api.process.mapped_mb(VECTORS))
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -68,9 +70,11 @@ class Artefacts:
         if self._in_memory.artefact is not None and self._in_memory.version == version:
             return self._in_memory.artefact
         try:
-            return load_artefact(version[0], _embedding())
+            artefact = load_artefact(version[0], _embedding())
         except ArtefactError as error:
             return f"{self._option}: {error}"
+        _return_freed_memory()
+        return artefact
 
 
 @dataclass
@@ -84,6 +88,13 @@ class _InMemory:
 @lru_cache(maxsize=1)
 def _in_memory(_folder: Path) -> _InMemory:
     return _InMemory()
+
+
+def _return_freed_memory() -> None:
+    """Returns freed memory to the operating system. Without this, loading an artefact leaves 3 MB of unused memory."""
+    # Only glibc has the function.
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @lru_cache(maxsize=1)
