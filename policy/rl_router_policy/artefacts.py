@@ -33,12 +33,12 @@ class Artefacts:
         versions = newest_first(folder)
         self._read = self._seen = versions[0] if versions else None
         self._accept(self._read, self._loaded(self._read))
+        # After a reload of a configuration, the artefact in use stays in use.
+        self.current = self.current or self._in_memory.artefact
         # After a restart, the newest artefact that can be read is in use.
         for version in versions[1:]:
             if self.current is None and isinstance(older := self._loaded(version), Artefact):
                 self._use(version, older)
-        # After a reload of a configuration, the artefact in use stays in use.
-        self.current = self.current or self._in_memory.artefact
 
     async def refresh(self) -> bool:
         """Reads the newest artefact if it has changed, but not since the previous call of the method.
