@@ -50,6 +50,7 @@ bench: ## measure what a request costs in RL Router and in comparable software, 
 	@.venv/bin/python bench/sustained_load.py
 	@.venv/bin/python bench/start.py
 	@.venv/bin/python bench/decisions.py
+	@.venv/bin/python bench/policy.py
 	@PYTHONPATH=. .venv/bin/python bench/health.py
 
 bench-operator: ## measure the operator with 1, 100 and 1,000 RouterDeployments, and write bench/operator.md

@@ -194,7 +194,7 @@ def test_an_option_that_is_no_pair_is_rejected(folder: Path, option: str, capsys
         ),
         (
             '{"models": {"small": {"price": {"input": 1, "output": 1}, "benchmarks": [1]}}}',
-            "`benchmarks` of the model `small` is not an object",
+            "`benchmarks` of the model `small` is [1]. Use an object",
         ),
     ],
 )

@@ -33,7 +33,8 @@ def mean_utility(artefact: Artefact, value: float | None, candidate: Candidate, 
 
     If `value` is None, costs do not count. An unknown cost counts as 0. The result does not depend on the request.
     """
-    mean = artefact.mean(candidate.target, profile_of(candidate, catalogue))
+    known_as = artefact.targets.known_as(candidate.target, candidate.model)
+    mean = artefact.mean(known_as, profile_of(candidate, catalogue))
     # The attribute `cost` is the cost of this request's input.
     cost = expected_cost(replace(candidate, cost=None), INPUT_TOKENS, mean.output_tokens)
     return mean.quality - (cost or 0.0) / value if value else mean.quality

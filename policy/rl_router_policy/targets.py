@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,30 @@ class Targets:
     profile: Array
     deviation: Array
 
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: at for at, name in reversed(tuple(enumerate(self.names)))}
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        """The name of a target by the same name in lower case."""
+        return {name.lower(): name for name in reversed(self.names)}
+
+    def known_as(self, name: str, model: str | None) -> str:
+        """Returns the name under which a target was trained, or `name` for a target that was never seen.
+
+        A target is known by the target's own name, or else by the name of the target's model. The part of the model's
+        name before the last `/` need not be equal, and neither need upper and lower case. If `model` is None, the
+        target's name is the name of the model.
+        """
+        whole = model or name
+        spellings = (name, whole, whole.rpartition("/")[2])
+        exact = next((spelling for spelling in spellings if spelling in self._positions), None)
+        if exact is not None:
+            return exact
+        folded = [spelling.lower() for spelling in spellings[1:]]
+        return next((self._spellings[spelling] for spelling in folded if spelling in self._spellings), name)
+
     def of(self, name: str, profile: Profile) -> Array:
         """Returns the vector of a target. An unknown target gets the vector that the target's profile suggests."""
         position = self.position(name)
@@ -35,7 +60,7 @@ class Targets:
 
     def position(self, name: str) -> int:
         """Returns the position of a target among the trained targets, or -1 for an unknown target."""
-        return self.names.index(name) if name in self.names else -1
+        return self._positions.get(name, -1)
 
     def expected(self, profile: Profile) -> Array:
         """Returns the vector that a profile suggests: (members, 1 + abilities)."""

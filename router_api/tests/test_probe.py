@@ -44,7 +44,7 @@ class Probed:
         }
         configuration = Configuration.model_validate(sections)
         self.fleet = fleet_of(configuration, configuration.targets or (), transport)
-        self._probe = Probe(self.fleet, policies.create("rl", setup_of(self.fleet)), lambda: self.now)
+        self._probe = Probe(self.fleet, policies.create("rl", setup_of(self.fleet)), now=lambda: self.now)
 
     async def run(self, after: float = 0) -> None:
         self.now += after

@@ -69,7 +69,7 @@ def _decisions(options: flags.Options) -> Decisions | None:
     # The libraries of the policy need memory and time to load, so only a server that decides by the policy loads them.
     from rl_router_model.decisions import endpoint, learned_policy
 
-    return endpoint.Decisions(learned_policy.load(options.artefact))
+    return endpoint.Decisions(learned_policy.NewestPolicy(options.artefact, _print))
 
 
 def _load(options: flags.Options, model: Path, chat_template: str) -> engine.Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from rl_router_policy.artefacts import Artefacts
 from rl_router_policy.decide import decide
 from rl_router_policy.situation import Choice, Situation
 
@@ -12,7 +13,6 @@ from ..conversation.request import Request
 from ..health import PolicyHealth
 from ..routing.decide import Candidate, Decision, Limits, PastCall, PlannedCall, Policy, PolicySetup
 from .artefact_folder import folder_of
-from .artefacts import Artefacts
 from .explanation import explainer_of
 from .situation import situation_of, terms_of
 
@@ -23,7 +23,9 @@ class Learned:
     """A policy that decides in the process of the router API, without a call to the router model."""
 
     def __init__(self, setup: PolicySetup) -> None:
-        self._artefacts = Artefacts(folder_of(setup.routing))
+        self._artefacts = Artefacts(folder_of(setup.routing), "routing.artefacts")
+        if self._artefacts.refused is not None:
+            _log(self._artefacts)
         self._terms = terms_of(setup)
         self._explainer = explainer_of("learned", setup, self._terms)
 
@@ -49,8 +51,9 @@ class Learned:
             return Decision(reason=reason, failed=True)
 
     async def refresh(self) -> None:
-        """Reads the newest artefact if it has changed (see `Artefacts.refresh`)."""
-        await self._artefacts.refresh()
+        """Reads the newest artefact if it has changed."""
+        if await self._artefacts.refresh():
+            _log(self._artefacts)
 
     def health(self) -> PolicyHealth:
         """Returns the artefact in use, the guard's verdict, and the reason if the newest artefact is not in use."""
@@ -70,6 +73,14 @@ class Learned:
         if explanation is None:
             return Decision(reason=choice.reason)
         return Decision(calls=(PlannedCall(explanation["chosen"]),), final=True, explanation=explanation)
+
+
+def _log(artefacts: Artefacts) -> None:
+    if artefacts.refused is not None:
+        _LOG.error("%s", artefacts.refused)
+    elif artefacts.current is not None:
+        fields = {"artefact": artefacts.current.hash}
+        _LOG.info("the policy uses the newest artefact", extra={"fields": fields})
 
 
 def create(setup: PolicySetup) -> Policy:

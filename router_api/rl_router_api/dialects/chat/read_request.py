@@ -161,6 +161,7 @@ def _decode_deeper(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
 _READ = msgspec.json.Decoder(_Body)
 _READ_OPTIONS = msgspec.json.Decoder(Options | None)
 _NO_OPTIONS = Options()
+_GOALS = "Use `cost`, `balanced`, `quality`, or the worth of a good answer in US dollars, such as 0.01"
 
 
 def _read(body: bytes) -> _Body:
@@ -201,6 +202,8 @@ def _field_error(text: str, within: str = "") -> ApiError:
         param += f".{match[2]}"
         if match[1] == "contains unknown":
             message = f"unknown option. Use one of the options {', '.join(Options.__struct_fields__)}"
+    elif param == "router.prefer":
+        message = f"{message[:200]}. {_GOALS}"
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 
