@@ -38,8 +38,8 @@ class LineWriter:
     If lines were lost, the thread adds the line that `describe_loss(count)` returns after the next write that succeeds
     and empties the queue. The argument `count` is the number of lines lost since the previous call of `describe_loss`.
 
-    A signal handler or a finalizer may interrupt the method `put` at any step, add lines, and raise an exception.
-    Therefore the method `put` adds a line without a lock, and every step of the method leaves a valid state.
+    A signal handler or a finalizer may interrupt the method `put` at any step and add lines. A signal handler may also
+    raise an exception. Therefore `put` adds a line without a lock, and every step of it leaves a valid state.
     """
 
     def __init__(self, file: int) -> None:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Runs the server. Returns 0 after a signal, or a value of the enum `ExitCode` if the server cannot start."""
+    """Runs the server. Returns 0 after SIGTERM or SIGINT, or a value of `ExitCode` if the server cannot start.
+
+    Raises SystemExit if the command line is invalid or asks for help.
+    """
     open_closed_streams()
     options = flags.parse(sys.argv[1:])
     # The server keeps running after its terminal is closed.
