@@ -21,7 +21,7 @@ SCOPE = {
     "path": "/v1/chat/completions", "raw_path": b"/v1/chat/completions", "query_string": b"",
     "headers": [(b"content-type", b"application/json")],
 }  # fmt: skip
-"""The ASGI scope of a chat request, without optional fields such as `client` and `server`."""
+"""The ASGI scope of a chat request, without the optional fields `client`, `server`, `root_path` and `state`."""
 
 
 class AsgiClient:

@@ -32,8 +32,9 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> str:
     """Returns the conversation as a JSON list of {role, text}, in at most about `room` bytes including the escapes.
 
     If the conversation has more than `room` bytes, the first message (often the system prompt) gets at most a quarter
-    of `room`, and the last messages get the remaining bytes. A single message gets all of `room`. If messages are left
-    out, a note says how many. If `room` is small, many escapes may make the JSON larger than `room`.
+    of `room`. Then each message, from the last message backwards, gets at most half of the bytes that are still left. A
+    single message gets all of `room`. If messages are left out, a note says how many. If `room` is small, many escapes
+    may make the JSON larger than `room`.
     """
     texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
     unescaped = sum([_size(role, text) for role, text in texts])
