@@ -10,7 +10,7 @@ E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 # The tests of the lab run in their own process, because JAX starts threads that a fork in other tests would break.
 
 .PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e embedding release-dry-run
-.PHONY: artefacts lab-bench
+.PHONY: artefacts lab-bench test-lab
 
 help: ## list the targets of this Makefile
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,10 @@ test: ## run the linters, the type and import checks, and every test that needs 
 	@$(PYTHON3) scripts/environment.py dev
 	@$(MAKE) --no-print-directory lint
 	@.venv/bin/python -m pytest $(PARALLEL)
+	@$(MAKE) --no-print-directory test-lab
+
+test-lab: export PYTEST_ADDOPTS := $(PYTEST_ADDOPTS:.xml=-lab.xml)
+test-lab: ## run the tests of the lab, in a process of their own
 	@.venv/bin/python -m pytest lab/tests
 
 coverage: ## run the tests and report which lines they do not cover; takes 75% more CPU time than the tests alone
