@@ -34,7 +34,7 @@ async def test_if_the_router_model_fails_the_fallback_order_is_used(testbed: Tes
 
 
 async def test_requests_do_not_wait_for_a_router_model_whose_breaker_is_open(testbed: Testbed) -> None:
-    setup = await testbed.start(hang, None, None, router={"timeout": 0.1})
+    setup = await testbed.start(hang, None, None, router={"timeout": 0.3})
     for _ in range(5):
         assert strategy(await setup.answer())[0] == "fallback"
     assert len(setup.model.requests) == 5
