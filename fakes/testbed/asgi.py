@@ -46,7 +46,7 @@ class AsgiClient:
         self.received.append(message)
 
     async def send_fails(self, message: Any) -> None:
-        """Raises OSError, as the `send` of an ASGI 2.4 server does after the client has disconnected."""
+        """Raises OSError, as servers with the ASGI `spec_version` 2.4 do after the client has disconnected."""
         raise OSError
 
 
