@@ -9,8 +9,8 @@ E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 # The tests of the lab run in their own process, because JAX starts threads that a fork in other tests would break.
 
-.PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e embedding release-dry-run
-.PHONY: artefacts lab-bench test-lab
+.PHONY: help demo test test-lab coverage lint lock clients images reference chart bench bench-operator e2e embedding release-dry-run
+.PHONY: artefacts lab-bench
 
 help: ## list the targets of this Makefile
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
