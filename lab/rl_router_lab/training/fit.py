@@ -47,7 +47,7 @@ class Recall:
     shares: tuple[float, ...]
 
 
-_RECALL = Recall(40, (0.0, 0.2, 0.4))
+_RECALL = Recall(40, (0.2, 0.4))
 
 
 @dataclass(frozen=True)
