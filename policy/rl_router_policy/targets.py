@@ -9,10 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from .network import Array
+from .posterior import posterior
 from .profile import Profile
-
-_STEPS = 12
-"""The number of Newton steps with which a vector is adapted to outcomes."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +66,12 @@ class Targets:
         return vector
 
     def adapted(self, name: str, profile: Profile, items: Array, scores: Sequence[float]) -> Array:
-        """Returns the vector of a target after some outcomes.
+        """Returns the vector of a target after some outcomes: (members, 1 + abilities).
 
-        The vector is the maximum a posteriori: the most probable vector after the outcomes, if vectors are normally
-        distributed around the target's vector before the outcomes. The shape of `items` is (outcomes, members, 1 +
-        abilities).
+        The vector before the outcomes is the trained vector, or the vector that the profile of an unknown target
+        suggests. The shape of `items` is (outcomes, members, 1 + abilities).
         """
-        prior, outcomes = self.of(name, profile), np.array(scores, np.float64)
-        members = range(len(prior))
-        return np.stack([_adapted(prior[m], self.deviation[m], items[:, m], outcomes) for m in members])
+        return posterior(self.of(name, profile), self.deviation, items, np.array(scores, np.float64))
 
     def tensors(self, prefix: str) -> dict[str, Array]:
         """Returns the numbers by the names that an artefact's file uses."""
@@ -91,14 +86,3 @@ def targets_from(tensors: Mapping[str, Array], names: Sequence[str], prefix: str
     """Returns the targets whose numbers have names with a prefix. Raises KeyError if a tensor is missing."""
     vectors, profile, deviation = [tensors[f"{prefix}.{name}"] for name in ("vectors", "profile", "deviation")]
     return Targets(tuple(names), vectors, profile, deviation)
-
-
-def _adapted(prior: Array, deviation: Array, items: Array, scores: np.ndarray) -> Array:
-    precision = np.diag(1 / np.square(np.maximum(deviation.astype(np.float64), 1e-3)))
-    vector, x = prior.astype(np.float64), items.astype(np.float64)
-    for _ in range(_STEPS):
-        chances = 1 / (1 + np.exp(-(x @ vector)))
-        gradient = x.T @ (scores - chances) - precision @ (vector - prior)
-        curvature = (x * (chances * (1 - chances))[:, None]).T @ x + precision
-        vector = vector + np.linalg.solve(curvature, gradient)
-    return vector.astype(np.float32)
