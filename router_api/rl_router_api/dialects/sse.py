@@ -69,8 +69,8 @@ class Parser:
 
         Raises EventTooLargeError if an event has more than `limit` bytes.
         """
-        across, self._seam = self._seam + received, (self._seam + received[-_SEAM:])[-_SEAM:]
-        if received.find(b"\n\n") < 0 and not _END_OF_EVENT.search(across):
+        seam, self._seam = self._seam, (self._seam + received[-_SEAM:])[-_SEAM:]
+        if received.find(b"\n\n") < 0 and not _END_OF_EVENT.search(seam + received):
             return self._hold(received)
         whole = self._take_rest(received)
         if (plain := _plain(whole)) and len(whole) <= self._limit:

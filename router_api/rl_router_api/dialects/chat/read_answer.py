@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from ...conversation.answer import Answer, AnswerMessage, Choice, Chunk, ChunkChoice, has_content, output_bytes
 from ...conversation.lenient import fields_of
-from ...conversation.raw import OBJECT
+from ...conversation.raw import OBJECT, check_utf8
 from ...encoding import one_line
 from ...errors import UnusableAnswerError
 from .. import sse
@@ -60,7 +60,7 @@ def read_answer(body: bytes) -> Answer:
     not contain a usable answer, as the function `_usable` defines it.
     """
     try:
-        body.decode()
+        check_utf8(body)
         read, fields = _COMPLETION.decode(body), OBJECT.decode(body)
     except UnicodeDecodeError:
         return read_answer(odd.repaired(body))
@@ -129,7 +129,7 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     # each event is decoded separately below.
     whole = b"\n".join(events)
     try:
-        whole.decode()
+        check_utf8(whole)
         read = _CHUNK.decode_lines(whole)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         read = []
@@ -148,7 +148,7 @@ def read_chunk(event: bytes) -> Chunk | None:
     # The data of an event may have several lines, but the client gets the data on one line.
     data = type(event)(event.replace(b"\n", b" "))
     try:
-        data.decode()
+        check_utf8(data)
         return _chunk(data, _CHUNK.decode(data))
     except UnicodeDecodeError:
         return read_chunk(type(data)(odd.repaired(data)))

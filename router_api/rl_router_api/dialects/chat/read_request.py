@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...config import Capability
-from ...conversation.raw import OBJECT, is_given
+from ...conversation.raw import OBJECT, check_utf8, is_given
 from ...conversation.request import Message, Options, Request
 from ...errors import ApiError, bad_request
 from ..json_size import MAX_VALUES, has_more_values
@@ -134,9 +134,7 @@ def _rich(messages: list[Message]) -> list[Message]:
 
 def _object(body: bytes) -> dict[str, Raw]:
     try:
-        # msgspec does not check whether skipped fields are valid UTF-8.
-        if not body.isascii():
-            body.decode()
+        check_utf8(body)
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}. Send JSON in UTF-8.") from None
     brackets = body.count(b"[") + body.count(b"{")
