@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fakes.ports import closed_url
 from fakes.testbed.configuration import router_section, target
 from fakes.testbed.requests import QUESTION, chat_body
 from fakes.testbed.responses import ERROR_FIELDS, events, exact, history, strategy
@@ -20,7 +21,6 @@ from fakes.upstreams.answers import stream as streaming
 from fakes.upstreams.bodies import chunk, completion, decision, encoded, event, reply, select, usage
 from fakes.upstreams.exchange import Answer, Body, Exchange
 from fakes.upstreams.faults import cut_after, error, half_body_then, hang, html, huge, reset
-from fakes.upstreams.ports import closed_url
 
 # Failures of the router model.
 
