@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import socket
 from collections import deque
@@ -55,3 +56,9 @@ def _keep(reservation: ExitStack) -> None:
     _reservations.append(reservation)
     if len(_reservations) > _KEPT:
         _reservations.popleft().close()
+
+
+@atexit.register
+def _release() -> None:
+    while _reservations:
+        _reservations.pop().close()
