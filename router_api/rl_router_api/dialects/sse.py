@@ -116,7 +116,7 @@ def _plain(whole: bytes) -> list[bytes] | None:
     Nearly all events have one line, which begins with `data: `. The function `_plain` is fast, because the function
     does not run a Python statement for each event.
     """
-    if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or _CR in whole or whole.find(b" \n") >= 0:
+    if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or _CR in whole or whole.find(b"[DONE] ") >= 0:
         return None
     data = whole[6:-2].split(b"\n\ndata: ")
     return data if whole.count(b"\n") == 2 * len(data) and b"" not in data else None

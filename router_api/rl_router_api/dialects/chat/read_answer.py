@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.answer import Answer, AnswerMessage, Choice, Chunk, ChunkChoice, has_content, output_bytes
+from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, has_content, output_bytes
 from ...conversation.lenient import fields_of
 from ...conversation.raw import OBJECT, check_utf8
 from ...encoding import one_line
@@ -159,14 +159,15 @@ def read_chunk(event: bytes) -> Chunk | None:
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
     choices = read.choices
     if len(choices) == 1 and not read.usage and not read.error and read.x_groq is None:
-        (choice,) = choices
+        choice = choices[0]
         delta = choice.delta
-        text = None if delta is None or choice.finish_reason is not None or choice.usage else delta.content
-        # Nearly all chunks of a stream contain nothing but a text. A chunk with an empty text may contain an error.
-        if text and type(text) is str and text.isascii() and delta == AnswerMessage(text):
-            return Chunk(
-                data, choices, read.model, _NOTHING, read.service_tier, None, (), len(text), True, False, is_text=True
-            )
+        if delta is not None and choice.finish_reason is None and not choice.usage:
+            text = delta.content
+            other = delta.refusal or delta.reasoning_content or delta.reasoning or delta.tool_calls
+            # Nearly all chunks of a stream contain nothing but a text. A chunk with an empty text may contain an error.
+            if type(text) is str and text and text.isascii() and not (other or delta.function_call or delta.audio):
+                tier = read.service_tier
+                return Chunk(data, choices, read.model, _NOTHING, tier, None, (), len(text), True, False, is_text=True)
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.x_groq is None else join_usage(read.x_groq.usage, read.usage)
