@@ -31,7 +31,8 @@ def best_constant(
 def mean_utility(artefact: Artefact, value: float | None, candidate: Candidate, catalogue: Profiles) -> float:
     """Returns the estimated mean utility of a candidate over the training prompts, for a call with 1,000 input tokens.
 
-    If `value` is None, costs do not count. An unknown cost counts as 0. The result does not depend on the request.
+    If `value` is None, costs do not count. An unknown cost counts as 0. The result does not depend on the
+    text or the length of the request.
     """
     known_as = artefact.targets.known_as(candidate.target, candidate.model)
     mean = artefact.mean(known_as, profile_of(candidate, catalogue))
