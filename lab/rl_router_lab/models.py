@@ -63,7 +63,8 @@ def _model(file: Path, name: str, fields: Any) -> Model:
     if not (size is None or _is_amount(size)):
         raise LabError(f"{file}: `parameters_billion` of the model `{name}` is {size!r}. Omit it or use a number ≥ 0")
     if not isinstance(benchmarks, dict) or not all(_is_amount(score) and score <= 1 for score in benchmarks.values()):
-        raise LabError(f"{file}: `benchmarks` of the model `{name}` is not an object of scores from 0 to 1. Correct it")
+        remedy = "Use an object with scores from 0 to 1"
+        raise LabError(f"{file}: `benchmarks` of the model `{name}` is {benchmarks!r}. {remedy}")
     served = fields.get("model")
     if served is not None and (not isinstance(served, str) or not served):
         raise LabError(f"{file}: `model` of the model `{name}` is {served!r}. Omit it or use the name that is served")

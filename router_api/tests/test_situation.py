@@ -28,7 +28,7 @@ def situation(
     *messages: dict[str, Any], candidates: tuple[Candidate, ...] = (), calls: tuple[PastCall, ...] = (), **fields: Any
 ) -> Situation:
     request = chat_request(messages=list(messages), **fields)
-    limits = limits_of(request, fleet_of(Configuration(), (), UnusedTransport()), Ledger("r"))
+    limits = limits_of(request, fleet_of(Configuration(), (), UnusedTransport()), TERMS.unit, Ledger("r"))
     return situation_of(request, candidates, limits, calls, TERMS)
 
 
@@ -81,7 +81,7 @@ async def test_a_candidate_has_the_price_the_cost_and_the_size_of_its_target() -
         "alpha", "call_alpha", price=target[0].price, input_tokens=1_000, latency=0.5, model="Org/Model-7B"
     )
     (read,) = situation(says("user", "Hi"), candidates=(candidate,)).candidates
-    assert (read.tool, read.target, read.latency) == ("call_alpha", "alpha", 0.5)
+    assert (read.tool, read.target, read.model, read.latency) == ("call_alpha", "alpha", "Org/Model-7B", 0.5)
     assert read.price is not None
     assert (read.price.input, read.price.output, read.cost) == (2.0, 8.0, pytest.approx(0.003))
     assert read.profile is not None

@@ -521,7 +521,10 @@ class TargetConfig(Schema):
         " `https://api.openai.com/v1`"
     )
     model: Word | None = Field(
-        None, description="name under which the endpoint serves the target; default: the target's `name`"
+        None,
+        description="name under which the endpoint serves the target. The policy `learned` knows the target if it was"
+        " trained on outcomes of a model with this name, or of a model with the target's `name`; default: the target's"
+        " `name`",
     )
     price: Price | None = Field(
         None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rl_router_policy.artefact import Artefact
+from rl_router_policy.artefacts import Artefacts
 from rl_router_policy.decide import decide
 from rl_router_policy.situation import Choice, Situation
 from rl_router_policy.value import worth
@@ -15,7 +16,6 @@ from ..conversation.request import Request
 from ..health import GuardVerdict, PolicyHealth
 from ..routing.decide import Candidate, Decision, Limits, PastCall, PlannedCall, Policy, PolicySetup
 from .artefact_folder import folder_of
-from .artefacts import Artefacts
 from .explanation import explainer_of
 from .situation import Terms, situation_of, terms_of
 
@@ -37,7 +37,9 @@ class Learned:
         self._setup, goal = setup, setup.routing.prefer
         self._value = worth(goal if isinstance(goal, str) else float(goal), setup.unit)
         # The guard may need a second to judge an artefact. The judgement is cached.
-        self._artefacts = Artefacts(folder_of(setup.routing), self._pair)
+        self._artefacts = Artefacts(folder_of(setup.routing), "routing.artefacts", self._pair)
+        if self._artefacts.refused is not None:
+            _log(self._artefacts)
         self._explainer = explainer_of("learned", setup)
         self._serving = self._pair(self._artefacts.current)
 
@@ -64,8 +66,9 @@ class Learned:
             return Decision(reason=reason, failed=True)
 
     async def refresh(self) -> None:
-        """Reads the newest artefact if it has changed (see `Artefacts.refresh`)."""
-        await self._artefacts.refresh()
+        """Reads the newest artefact if it has changed."""
+        if await self._artefacts.refresh():
+            _log(self._artefacts)
         current = self._artefacts.current
         if current is not (self._serving.artefact if self._serving else None):
             self._serving = self._pair(current)
@@ -91,6 +94,14 @@ class Learned:
         if explanation is None:
             return Decision(reason=choice.reason)
         return Decision(calls=(PlannedCall(explanation["chosen"]),), final=True, explanation=explanation)
+
+
+def _log(artefacts: Artefacts) -> None:
+    if artefacts.refused is not None:
+        _LOG.error("%s", artefacts.refused)
+    elif artefacts.current is not None:
+        fields = {"artefact": artefacts.current.hash}
+        _LOG.info("the policy uses the newest artefact", extra={"fields": fields})
 
 
 def create(setup: PolicySetup) -> Policy:

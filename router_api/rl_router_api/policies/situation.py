@@ -103,6 +103,7 @@ def _candidate(candidate: Candidate) -> PolicyCandidate:
         profile=_profile(candidate),
         cost=None if cost is None else float(cost),
         latency=candidate.latency,
+        model=None if candidate.model in ("", candidate.name) else candidate.model,
     )
 
 

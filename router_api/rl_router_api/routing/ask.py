@@ -101,7 +101,7 @@ class RouterModel:
             hold = spending.reserve(worst)
         except UnaffordableError:
             reason = f"a decision may cost {worst:f} USD, but only {spending.left or NOTHING:f} USD are left"
-            remedy = "Raise `router.max_cost` or the server's `routing.max_cost`, whichever is lower"
+            remedy = "Raise the request's `router.max_cost` or the server's `routing.max_cost`, whichever is lower"
             raise NoDecisionError(f"{reason}. {remedy}") from None
         entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
         entry.hold = hold
