@@ -84,6 +84,15 @@ def save(
     return folder
 
 
+def overflowing(targets: int) -> dict[str, np.ndarray]:
+    """Returns tensors for `targets` targets with which a prediction is not a number if the prompt contains digits."""
+    hidden, item, vectors = _hidden(), np.zeros((1, HIDDEN, ITEM - 1), np.float32), np.zeros((targets, 1, ITEM))
+    hidden *= np.float32(3e38)
+    item[0, 0] = 10
+    vectors[:, 0, 1:] = 1, -1
+    return {"outcomes.hidden": hidden, "outcomes.item": item, "outcomes.vectors": vectors.astype(np.float32)}
+
+
 def artefact(folder: Path, qualities: Mapping[str, float]) -> Artefact:
     """Writes and loads an artefact that predicts the quality in `qualities` for each target."""
     return load_artefact(write_artefact(folder, qualities), EMBEDDING)

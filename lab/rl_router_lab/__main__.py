@@ -8,26 +8,31 @@ from collections.abc import Sequence
 
 from rl_router_policy.errors import ArtefactError
 
-from .commands import evaluate, import_, predict, train
+from .commands import evaluate, import_, predict, promote, train
 from .errors import LabError
 
-_COMMANDS = (import_, train, evaluate, predict)
+_COMMANDS = (import_, train, evaluate, predict, promote)
 _EXAMPLE = """\
 exit codes:
   0  success
   1  a file or the value of an option is wrong, or a file cannot be written
   2  the options cannot be parsed
+  3  the policy was not promoted, because it is not proven
 
 example:
   rl-router lab import outcomes.csv --out table.jsonl
   rl-router lab train --table table.jsonl --models models.json --out my-policy
   rl-router lab evaluate --artefact my-policy --table more.jsonl --models models.json
+  rl-router lab promote --artefact my-policy --table more.jsonl --models models.json --to artefacts
 
 `rl-router lab COMMAND --help` explains a command with its options."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") -> int:
-    """Runs the named command. Returns the exit code, which is 1 if an input is wrong or a file cannot be written."""
+    """Runs the named command. Returns the exit code.
+
+    The exit code is 1 if an input is wrong or a file cannot be written, and 3 if a policy was not promoted.
+    """
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Trains a policy on outcomes, and shows whether the policy is better than any single model.",
@@ -39,14 +44,14 @@ def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") ->
         module.add_to(commands)
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        code: int | None = options.run(options)
     except (LabError, ArtefactError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}. Choose a folder that you can write to", file=sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ def test_an_option_that_is_no_pair_is_rejected(folder: Path, option: str, capsys
         ),
         (
             '{"models": {"small": {"price": {"input": 1, "output": 1}, "benchmarks": [1]}}}',
-            "`benchmarks` of the model `small` is not an object",
+            "`benchmarks` of the model `small` is [1]. Use an object",
         ),
     ],
 )
@@ -209,6 +209,24 @@ def test_the_error_about_a_wrong_file_of_models_says_what_is_wrong(
     (folder / "wrong.json").write_text(content)
     assert run(folder, "train", "--table", "table.jsonl", "--out", "nothing", "--models", "wrong.json") == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("damaged.jsonl.gz", gzip.compress(b'{"id": "1"}' * 1_000)[:12] + b"\xff" * 20),
+        ("cut.csv.gz", gzip.compress(b"id,prompt")[:12]),
+        ("nested.jsonl", b"[" * 100_000),
+        ("binary.csv", b"\xff\xfe"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_in_one_line(
+    tmp_path: Path, name: str, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert main(["import", str(tmp_path / name), "--out", str(tmp_path / "table.jsonl")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name}: cannot be read" in line
 
 
 @pytest.mark.parametrize("name", ["answers.csv", "answers.jsonl", "answers.parquet"])

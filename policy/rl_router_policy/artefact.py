@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .claims import Claims, read_claims
 from .embedding import Embedding
 from .errors import ArtefactError
 from .folder import MANIFEST
@@ -26,6 +27,7 @@ from .memory import Memory
 from .network import Array, network_from, probabilities
 from .predictor import Head, Prediction, Predictor
 from .profile import Profile
+from .shapes import check_memory, check_policy
 from .targets import Targets, targets_from
 from .verifier import FORMAT as VERIFIER_FORMAT
 from .verifier import Verifier, verifier_from
@@ -41,7 +43,8 @@ class Artefact:
     The attribute `hash` is the SHA-256 of the manifest, which contains the hashes of the other files. The attribute
     `mean_qualities` contains the mean predicted quality of each trained target over all training prompts. The attribute
     `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`. The attribute
-    `verifier` is None if the artefact has no verifier.
+    `verifier` is None if the artefact has no verifier. The attribute `claims` contains what the guard found,
+    or is None if the guard has not tested the artefact.
     """
 
     hash: str
@@ -50,6 +53,7 @@ class Artefact:
     mean_qualities: Array
     mean_items: Array
     verifier: Verifier | None = None
+    claims: Claims | None = None
 
     @property
     def targets(self) -> Targets:
@@ -79,14 +83,15 @@ def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
         _check(folder, manifest, embedding)
         policy, memory = [load(_checked(folder, manifest, name)) for name in (POLICY, MEMORY)]
         artefact = _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
-        return replace(artefact, verifier=_verifier(folder, manifest))
+        claims = read_claims(folder, artefact.hash, manifest["trained_on"])
+        return replace(artefact, verifier=_verifier(folder, manifest), claims=claims)
     except OSError as error:
         raise ArtefactError(
             f"{folder}: the artefact cannot be read: {error}. Make the files readable, or copy the whole folder again"
         ) from None
     except KeyError as error:
         raise ArtefactError(f"{folder}: the artefact has no {error}. Train the artefact again") from None
-    except (TypeError, ValueError, SafetensorError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
         raise ArtefactError(f"{folder}: the artefact is damaged: {error}. Copy the whole folder again") from None
 
 
@@ -149,8 +154,9 @@ def _artefact(
     memory: Mapping[str, np.ndarray],
     embedding: Embedding,
 ) -> Artefact:
-    names = [target["name"] for target in manifest["targets"]]
-    _check_sizes(len(names), policy, memory)
+    names = _names(manifest)
+    check_policy(policy, len(names), embedding.dimensions)
+    check_memory(memory, len(names), embedding.dimensions)
     targets = targets_from(policy, names, "outcomes")
     gradient = "gradient.hidden" in policy
     predictor = Predictor(
@@ -159,17 +165,24 @@ def _artefact(
         outcomes=Head(network_from(policy, "outcomes"), targets),
         gradient=Head(network_from(policy, "gradient"), targets_from(policy, names, "gradient")) if gradient else None,
         lengths=lengths_from(policy),
-        memory=Memory(memory["keys"].astype(np.float32), memory["scores"], **manifest["neighbours"]),
+        memory=Memory(memory["keys"].astype(np.float32), memory["scores"], *_neighbours(manifest)),
     )
     return Artefact(digest, manifest, predictor, policy["mean_qualities"], policy["mean_items"])
 
 
-def _check_sizes(targets: int, policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]) -> None:
-    """Raises ValueError if a tensor with numbers for each target has another number of targets than the manifest."""
-    second_stage = ["gradient.vectors"] if "gradient.vectors" in policy else []
-    names = ["outcomes.vectors", *second_stage, "lengths.factors", "lengths.slopes", "mean_qualities"]
-    sizes = {name: len(policy[name]) for name in names}
-    sizes["scores"] = memory["scores"].shape[1]
-    wrong = next((name for name, size in sizes.items() if size != targets), None)
-    if wrong is not None:
-        raise ValueError(f"the number of targets is {sizes[wrong]} in `{wrong}`, and {targets} in the manifest")
+def _names(manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the targets. Raises ValueError if a name is not a text, or if two targets have one name."""
+    names = [target["name"] for target in manifest["targets"]]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError("the names of the targets must be different texts")
+    return names
+
+
+def _neighbours(manifest: Mapping[str, Any]) -> tuple[int, float]:
+    """Returns the number of neighbours and their weight. Raises ValueError if a number is out of range."""
+    count, weight = manifest["neighbours"]["count"], manifest["neighbours"]["weight"]
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"the number of neighbours is {count!r}, not a number above 0")
+    if not 0 <= weight <= 1:
+        raise ValueError(f"the weight of the neighbours is {weight!r}, not a number from 0 to 1")
+    return count, weight

@@ -75,7 +75,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield from _policies(f"one policy over all tables, on {_TITLES[pool]}{_folds(figures)}", figures["seeds"])
     for pool, figures in found.get("few", {}).items():
         each = [seed["aiq_gain"] for seed in figures["seeds"].values()]
-        yield _row(f"200 prompts of {_TITLES[pool]}, which was left out, 4 models: AIQ gain", each)
+        yield _row(f"policy trained without {_TITLES[pool]}, adapted to 200 of its prompts, 4 models: AIQ gain", each)
     for pool, figures in found.get("pairs", {}).items():
         each = [seed["apgr"] for seed in figures["seeds"].values()]
         name = f"{figures['strong']} or {figures['weak']}, {figures['labels']:,} labels of {_TITLES[pool]}"

@@ -47,7 +47,7 @@ class Recall:
     shares: tuple[float, ...]
 
 
-_RECALL = Recall(40, (0.0, 0.2, 0.4))
+_RECALL = Recall(40, (0.2, 0.4))
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,10 @@ def _held_out(data: Data, members: Sequence[Weights]) -> np.ndarray:
 def best_option(
     data: Data, held_out: Mapping[str, np.ndarray], recall: Recall
 ) -> tuple[dict[str, float], str, float, np.ndarray]:
-    """Returns the mean utility of each option, and the best option: stage or prior, memory share, preferences.
+    """Returns the mean utility of each option, and the best option: stage, memory share, preferences.
 
-    The argument `held_out` contains the predictions of each stage or prior for prompts that were not trained on. Each
-    stage or prior is tried with several shares of the memory.
+    The argument `held_out` contains the predictions of each stage for prompts that were not trained on. Each stage is
+    tried with several shares of the memory.
     """
     values: dict[tuple[str, float], tuple[float, np.ndarray]] = {}
     for stage, chances in held_out.items():
