@@ -9,7 +9,7 @@ E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 # The tests of the lab run in their own process, because JAX starts threads that a fork in other tests would break.
 
-.PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e embedding release-dry-run
+.PHONY: help demo test test-lab coverage lint lock clients images reference chart bench bench-operator e2e embedding release-dry-run
 .PHONY: artefacts lab-bench
 
 help: ## list the targets of this Makefile
@@ -23,6 +23,10 @@ test: ## run the linters, the type and import checks, and every test that needs 
 	@$(PYTHON3) scripts/environment.py dev
 	@$(MAKE) --no-print-directory lint
 	@.venv/bin/python -m pytest $(PARALLEL)
+	@$(MAKE) --no-print-directory test-lab
+
+test-lab: export PYTEST_ADDOPTS := $(PYTEST_ADDOPTS:.xml=-lab.xml)
+test-lab: ## run the tests of the lab, in a process of their own
 	@.venv/bin/python -m pytest lab/tests
 
 coverage: ## run the tests and report which lines they do not cover; takes 75% more CPU time than the tests alone
@@ -50,6 +54,7 @@ bench: ## measure what a request costs in RL Router and in comparable software, 
 	@.venv/bin/python bench/sustained_load.py
 	@.venv/bin/python bench/start.py
 	@.venv/bin/python bench/decisions.py
+	@.venv/bin/python bench/policy.py
 	@PYTHONPATH=. .venv/bin/python bench/health.py
 
 bench-operator: ## measure the operator with 1, 100 and 1,000 RouterDeployments, and write bench/operator.md

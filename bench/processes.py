@@ -59,6 +59,17 @@ class Process:
         """Returns the sum of the resident memory of the process and of its running descendants, in MiB."""
         return sum(_resident_kb(pid) for pid in self._family()) / 1024
 
+    def mapped_mb(self, name: str) -> float:
+        """Returns the resident memory, in MiB, of the parts of the file `name` that the process has mapped."""
+        is_mapped, kilobytes = False, 0
+        for line in Path(f"/proc/{self._child.pid}/smaps").read_text().splitlines():
+            fields = line.split()
+            if not fields[0].endswith(":"):
+                is_mapped = fields[-1].endswith(f"/{name}")
+            elif fields[0] == "Rss:" and is_mapped:
+                kilobytes += int(fields[1])
+        return kilobytes / 1024
+
     def _family(self) -> Iterator[int]:
         pending = [self._child.pid]
         while pending:

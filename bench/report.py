@@ -50,8 +50,8 @@ def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
             "The CPU time per request is the user and system time of all threads, as the kernel reports it, divided by "
             f"the number of requests. Each figure is the median of {rounds} rounds. The router runs on one "
             "core with the features of a production router: API keys, prices, metrics and a log file. The upstream and "
-            f"the load generator run on another core. Python {platform.python_version()}, compiled with "
-            f"{platform.python_compiler()}. See [results.svg](results.svg).",
+            f"the load generator run on another core. The router runs on Python {platform.python_version()}, which was "
+            f"compiled with {platform.python_compiler()}. See [results.svg](results.svg).",
             _router_figures(measurements),
             _ratios(measurements),
         ]

@@ -73,7 +73,8 @@ def rl_router(
 
 
 def router_of(revision: Revision) -> Start:
-    """Returns a function that starts the router of the revision. The router's files are in a separate folder.
+    """Returns a function that starts the router of the revision. The files
+    of the router, such as its configuration and its log, are in a subfolder with the name of the revision.
 
     The name of the stack that the function returns is the label of the revision.
     """

@@ -156,7 +156,8 @@ class Phases:
     async def _create(self, size: int, children: int, start: float) -> tuple[float, float]:
         """Creates `size` RouterDeployments, and waits until the measured program has created `children` children.
 
-        Returns the seconds from `start` to the last creation, and the CPU seconds of the measured program.
+        Returns the seconds from `start` to the creation of the last child, and the CPU seconds that the measured
+        program used during the call of the method.
         """
         before = self.operator.cpu_seconds()
         path = path_of(ROUTER, NAMESPACE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import subprocess
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from ..ports import free_port
 from . import programs
 
 ADMIN, OPERATOR, RESTRICTED = "admin-token", "operator-token", "restricted-token"
@@ -38,13 +38,6 @@ def running(folder: Path, *flags: str) -> Iterator[ApiServer]:
         yield server
     finally:
         server.stop()
-
-
-def free_port() -> int:
-    """Returns a free TCP port on 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

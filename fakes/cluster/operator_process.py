@@ -18,7 +18,8 @@ from rl_router_operator.cluster.claims import CLAIM_TERMS
 from rl_router_operator.cluster.lease import LeaseTerms
 from rl_router_operator.controller import options
 
-from .control_plane import OPERATOR, ApiServer, free_port
+from ..ports import free_port
+from .control_plane import OPERATOR, ApiServer
 from .kube_client import Kube
 from .proxy import Proxy
 from .waiting import eventually

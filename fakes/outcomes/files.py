@@ -12,7 +12,10 @@ from .world import MODELS
 
 
 def write_table(file: Path, table: Table) -> None:
-    """Writes a table in the tidy form, without contexts and costs. A file whose name ends in `.gz` is compressed."""
+    """Writes a table in the tidy form, without contexts and costs but with answers, if any.
+
+    A file whose name ends in `.gz` is compressed.
+    """
     rows = [
         {
             "id": prompt.id,
@@ -20,6 +23,7 @@ def write_table(file: Path, table: Table) -> None:
             "task": prompt.task,
             "scores": dict(zip(table.models, table.scores[at].tolist(), strict=True)),
             "output_tokens": dict(zip(table.models, table.output_tokens[at].tolist(), strict=True)),
+            **({} if table.answers is None else {"answers": dict(zip(table.models, table.answers[at], strict=True))}),
         }
         for at, prompt in enumerate(table.prompts)
     ]

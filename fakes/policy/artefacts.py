@@ -11,6 +11,7 @@ from rl_router_policy import embedding
 from rl_router_policy.artefact import Artefact, load_artefact, save_artefact
 from rl_router_policy.features import CONTEXT_NAMES, TEXT_NAMES
 from rl_router_policy.profile import NAMES as PROFILE
+from rl_router_policy.verifier import Verifier
 
 EMBEDDING = embedding.load(embedding.BUNDLED)
 TOKENS = 100.0
@@ -26,6 +27,7 @@ def write_artefact(
     *,
     digits: Mapping[str, float] | None = None,
     tensors: Mapping[str, np.ndarray] | None = None,
+    verifier: Verifier | None = None,
     **manifest: Any,
 ) -> Path:
     """Writes an artefact that predicts the quality in `qualities` for each target. Returns the folder.
@@ -49,7 +51,8 @@ def write_artefact(
         "keys": np.zeros((0, KEY), np.float16),
         "scores": np.zeros((0, len(names)), np.uint8),
     }
-    return save(folder, names, policy, memory, prompts=10, neighbours={"count": 40, "weight": 0.0}, **manifest)
+    neighbours = {"count": 40, "weight": 0.0}
+    return save(folder, names, policy, memory, prompts=10, verifier=verifier, neighbours=neighbours, **manifest)
 
 
 def save(
@@ -59,6 +62,7 @@ def save(
     memory: Mapping[str, np.ndarray],
     *,
     prompts: int,
+    verifier: Verifier | None = None,
     **manifest: Any,
 ) -> Path:
     """Writes an artefact for the targets in `names`. Returns the folder.
@@ -76,8 +80,17 @@ def save(
     }
     targets = [{"name": name, "prompts": prompts} for name in names]
     fields = {"embedding": EMBEDDING.hash, "targets": targets, "trained_on": [], **manifest}
-    save_artefact(folder, fields, {**usual, **policy}, memory)
+    save_artefact(folder, fields, {**usual, **policy}, memory, verifier)
     return folder
+
+
+def overflowing(targets: int) -> dict[str, np.ndarray]:
+    """Returns tensors for `targets` targets with which a prediction is not a number if the prompt contains digits."""
+    hidden, item, vectors = _hidden(), np.zeros((1, HIDDEN, ITEM - 1), np.float32), np.zeros((targets, 1, ITEM))
+    hidden *= np.float32(3e38)
+    item[0, 0] = 10
+    vectors[:, 0, 1:] = 1, -1
+    return {"outcomes.hidden": hidden, "outcomes.item": item, "outcomes.vectors": vectors.astype(np.float32)}
 
 
 def artefact(folder: Path, qualities: Mapping[str, float]) -> Artefact:

@@ -16,6 +16,8 @@ TRAINED = ("alpha", "beta", "delta", "epsilon", "gamma", "zeta")
 PRICES = {name: Price(0.1 * 2**at, 0.5 * 2**at) for at, name in enumerate(TRAINED)}
 UNKNOWN = Candidate("call_new_8b", "new-8b", price=Price(0.2, 0.4), profile=Profile(parameters=8.0))
 """A candidate whose target the artefact does not know."""
+RENAMED = Candidate("call_renamed", "renamed", price=PRICES["beta"], model="maker/Beta")
+"""A candidate that the artefact knows as the target `beta`, by the name of the model."""
 _WORDS = (
     "solve", "equation", "function", "python", "king", "war", "recipe", "butter", "contract", "court", "please", "why",
     "x = 3", "Was ist", "\n", "(A) yes", "1,024", "🙂", "{}", "proof", "translate", "the", "of", "a",
@@ -56,6 +58,8 @@ def _situation(draw: random.Random, at: int) -> Situation:
     candidates = [Candidate(f"call_{name}", name, price=PRICES[name]) for name in names]
     if at % 5 == 0:
         candidates.append(UNKNOWN)
+    if at % 7 == 0:
+        candidates.append(RENAMED)
     return Situation(
         text=" ".join(draw.choices(_WORDS, k=draw.randint(1, 3_000 if at % 20 == 0 else 80))),
         candidates=tuple(candidates),

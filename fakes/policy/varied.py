@@ -27,7 +27,7 @@ def write_varied_artefact(
         "lengths.weights": np.array([*random.normal(0, 0.05, FEATURES), np.log(TOKENS)], np.float32),
         "lengths.factors": random.uniform(0.5, 2, len(names)).astype(np.float32),
         "mean_qualities": random.uniform(0.3, 0.9, len(names)).astype(np.float32),
-        "mean_items": _numbers(random, 4, ITEM),
+        "mean_items": _numbers(random, 1, ITEM),
         **(tensors or {}),
     }
     memory: dict[str, np.ndarray] = {

@@ -21,7 +21,7 @@ SCOPE = {
     "path": "/v1/chat/completions", "raw_path": b"/v1/chat/completions", "query_string": b"",
     "headers": [(b"content-type", b"application/json")],
 }  # fmt: skip
-"""The ASGI scope of a chat request, without optional fields such as `client` and `server`."""
+"""The ASGI scope of a chat request, without the optional fields `client`, `server`, `root_path` and `state`."""
 
 
 class AsgiClient:
@@ -46,7 +46,7 @@ class AsgiClient:
         self.received.append(message)
 
     async def send_fails(self, message: Any) -> None:
-        """Raises OSError, as the `send` of an ASGI 2.4 server does after the client has disconnected."""
+        """Raises OSError, as servers with the ASGI `spec_version` 2.4 do after the client has disconnected."""
         raise OSError
 
 

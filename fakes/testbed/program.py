@@ -18,12 +18,12 @@ from typing import Any
 import httpx
 import pytest
 
+from fakes.ports import free_ports
 from fakes.testbed.responses import metric
 from fakes.testbed.streams import redirected
 from fakes.testbed.waiting import until
 from fakes.upstreams.exchange import Body
 from fakes.upstreams.holding import HoldingTarget
-from fakes.upstreams.ports import free_ports
 
 COMMAND = [sys.executable, "-m", "rl_router_api"]
 PATIENT = 60

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 from rl_router_policy.errors import ArtefactError
 
-from .commands import calibrate, evaluate, import_, predict, report, train
+from .commands import calibrate, evaluate, import_, predict, promote, report, train
 from .errors import LabError
 
-_COMMANDS = (import_, calibrate, train, evaluate, predict, report)
+_COMMANDS = (import_, calibrate, train, evaluate, predict, report, promote)
 _EXAMPLE = """\
 exit codes:
   0  success
   1  a file or the value of an option is wrong, or a file cannot be written
   2  the options cannot be parsed
+  3  the policy was not promoted, because it is not proven
   130  the user stopped the command with Ctrl-C
 
 example:
@@ -24,12 +25,16 @@ example:
   rl-router lab calibrate --config router.yaml --prompts prompts.jsonl --budget 5 --grade exact --out table.jsonl
   rl-router lab train --table table.jsonl --models models.json --out my-policy
   rl-router lab evaluate --artefact my-policy --table more.jsonl --models models.json
+  rl-router lab promote --artefact my-policy --table more.jsonl --models models.json --to artefacts
 
 `rl-router lab COMMAND --help` explains a command with its options."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") -> int:
-    """Runs the named command. Returns the exit code, which is 1 if an input is wrong or a file cannot be written."""
+    """Runs the named command. Returns the exit code.
+
+    The exit code is 1 if an input is wrong or a file cannot be written, and 3 if a policy was not promoted.
+    """
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Trains a policy on outcomes, and shows whether the policy is better than any single model.",
@@ -41,14 +46,14 @@ def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") ->
         module.add_to(commands)
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        code: int | None = options.run(options)
     except (LabError, ArtefactError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}. Choose a folder that you can write to", file=sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

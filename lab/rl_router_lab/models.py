@@ -16,10 +16,14 @@ from .errors import LabError
 
 @dataclass(frozen=True)
 class Model:
-    """A model's price and profile."""
+    """A model's price and profile.
+
+    The attribute `served` is the name under which the endpoint serves the model, or None if it is the model's own name.
+    """
 
     price: Price
     profile: Profile
+    served: str | None = None
 
 
 Models = Mapping[str, Model]
@@ -29,7 +33,7 @@ def read_models(file: Path) -> Models:
     """Returns the models that a JSON file describes, by name. Raises LabError.
 
     The file has the form `{"models": {NAME: {"price": {"input": USD, "output": USD}, "parameters_billion": NUMBER,
-    "benchmarks": {NAME: SCORE}}}}`. Prices are per million tokens. Only the price is required.
+    "benchmarks": {NAME: SCORE}, "model": NAME}}}`. Prices are per million tokens. Only the price is required.
     """
     try:
         content = json.loads(file.read_text())
@@ -59,9 +63,13 @@ def _model(file: Path, name: str, fields: Any) -> Model:
     if not (size is None or _is_amount(size)):
         raise LabError(f"{file}: `parameters_billion` of the model `{name}` is {size!r}. Omit it or use a number ≥ 0")
     if not isinstance(benchmarks, dict) or not all(_is_amount(score) and score <= 1 for score in benchmarks.values()):
-        raise LabError(f"{file}: `benchmarks` of the model `{name}` is not an object of scores from 0 to 1. Correct it")
+        remedy = "Use an object with scores from 0 to 1"
+        raise LabError(f"{file}: `benchmarks` of the model `{name}` is {benchmarks!r}. {remedy}")
+    served = fields.get("model")
+    if served is not None and (not isinstance(served, str) or not served):
+        raise LabError(f"{file}: `model` of the model `{name}` is {served!r}. Omit it or use the name that is served")
     input_, output = float(price["input"]), float(price["output"])
-    return Model(Price(input_, output), Profile(input_, output, size, benchmarks))
+    return Model(Price(input_, output), Profile(input_, output, size, benchmarks), served)
 
 
 def _is_amount(value: object) -> bool:

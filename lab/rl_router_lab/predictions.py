@@ -28,9 +28,14 @@ class Predictions:
 
 def predictions(predictor: Predictor, table: Table, models: Models) -> Predictions:
     """Returns the predictions for the table's prompts and models."""
+    return predictions_and_lengths(predictor, table, models)[0]
+
+
+def predictions_and_lengths(predictor: Predictor, table: Table, models: Models) -> tuple[Predictions, Array]:
+    """Returns the predictions, and the expected number of output tokens for each prompt and model."""
     known = [(name, models[name].profile) for name in table.models]
     rows = [predictor.predict(prompt.text, prompt.context, known) for prompt in table.prompts]
     qualities = np.array([[each.quality for each in row] for row in rows])
     preferences = np.array([[each.preference for each in row] for row in rows])
     tokens = np.array([[each.output_tokens for each in row] for row in rows])
-    return Predictions(qualities, preferences, costs_of(table, models, tokens))
+    return Predictions(qualities, preferences, costs_of(table, models, tokens)), tokens

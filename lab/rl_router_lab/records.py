@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,7 +20,7 @@ def read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(row, dict):
                 raise LabError(f"{file}, row {number}: is not a JSON object. Use one object per line")
             yield number, row
-    except (OSError, ValueError, EOFError, csv.Error) as error:
+    except (OSError, ValueError, EOFError, RecursionError, csv.Error, zlib.error) as error:
         raise LabError(f"{file}: cannot be read: {error}. Pass a file in JSONL, CSV or Parquet form") from None
 
 

@@ -1,8 +1,8 @@
 """A table of outcomes: how well each model answered each prompt.
 
 The tidy form has one JSON object per line: `{"id", "prompt" or "messages", "tools"?, "task"?, "family"?, "scores":
-{MODEL: 0 to 1}, "output_tokens"?: {MODEL: NUMBER}, "cost"?: {MODEL: USD}}`. A file may be compressed with gzip (`.gz`)
-or be a Parquet file (`.parquet`).
+{MODEL: 0 to 1}, "output_tokens"?: {MODEL: NUMBER}, "cost"?: {MODEL: USD}, "answers"?: {MODEL: TEXT}}`. A file may be
+compressed with gzip (`.gz`) or be a Parquet file (`.parquet`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .errors import LabError
 from .records import read_records
 
 Array = NDArray[np.float64]
+Texts = NDArray[np.object_]
 
 USUAL_TOKENS = {
     "math": 350, "knowledge": 250, "code": 250, "logic": 350, "commonsense": 80, "factual": 30, "writing": 200,
@@ -67,7 +68,8 @@ class Table:
     """The outcomes of models on prompts.
 
     The attributes `scores`, `output_tokens` and `costs` have the shape (prompts, models). NaN stands for an unknown
-    number. Costs are in US dollars.
+    number. Costs are in US dollars. The attribute `answers` contains the text of each answer, or None for an unknown
+    text. It is None if the table has no answers.
     """
 
     prompts: tuple[Prompt, ...]
@@ -75,12 +77,14 @@ class Table:
     scores: Array
     output_tokens: Array
     costs: Array
+    answers: Texts | None = None
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Table:
         """Returns a table with some of the prompts."""
         positions = np.arange(len(self.prompts))[chosen]
         prompts = tuple([self.prompts[position] for position in positions])
-        return Table(prompts, self.models, self.scores[chosen], self.output_tokens[chosen], self.costs[chosen])
+        answers = None if self.answers is None else self.answers[chosen]
+        return Table(prompts, self.models, self.scores[chosen], self.output_tokens[chosen], self.costs[chosen], answers)
 
     def columns(self, models: Sequence[str]) -> Table:
         """Returns a table with some of the models. Raises LabError if a model is not in the table."""
@@ -88,7 +92,18 @@ class Table:
         if unknown:
             raise LabError(f"the table has no model `{unknown[0]}`. Use one of its models: {', '.join(self.models)}")
         at = [self.models.index(model) for model in models]
-        return Table(self.prompts, tuple(models), self.scores[:, at], self.output_tokens[:, at], self.costs[:, at])
+        answers = None if self.answers is None else self.answers[:, at]
+        arrays = (self.scores[:, at], self.output_tokens[:, at], self.costs[:, at])
+        return Table(self.prompts, tuple(models), *arrays, answers)
+
+    def answered(self) -> NDArray[np.bool_]:
+        """Returns which answers have a text and a score: (prompts, models)."""
+        known: NDArray[np.bool_] = ~np.isnan(self.scores)
+        if self.answers is None:
+            return np.zeros_like(known)
+        texts = [text is not None for text in self.answers.ravel()]
+        known &= np.array(texts, bool).reshape(known.shape)
+        return known
 
     def complete(self) -> Table:
         """Returns a table with the prompts that every model answered."""
@@ -105,21 +120,35 @@ def joined(tables: Sequence[Table]) -> Table:
         for array, table, at in zip(rows, tables, columns, strict=True):
             array[:, at] = getattr(table, name)
         arrays.append(np.concatenate(rows))
-    return Table(tuple([prompt for table in tables for prompt in table.prompts]), models, *arrays)
+    prompts = tuple([prompt for table in tables for prompt in table.prompts])
+    scores, tokens, costs = arrays
+    return Table(prompts, models, scores, tokens, costs, _joined_answers(tables, models))
+
+
+def _joined_answers(tables: Sequence[Table], models: Sequence[str]) -> Texts | None:
+    if all(table.answers is None for table in tables):
+        return None
+    parts = []
+    for table in tables:
+        part = np.full((len(table.prompts), len(models)), None, object)
+        if table.answers is not None:
+            part[:, [models.index(model) for model in table.models]] = table.answers
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def read_tables(files: Iterable[Path], leave_out: Sequence[tuple[str, str]] = ()) -> Table:
-    """Returns one table with the prompts of several files in the tidy form. Raises LabError.
+    """Returns one table with the prompts of several files in the tidy form. Raises LabError."""
+    return table_of([(file, number, row) for file in files for number, row in read_records(file)], leave_out)
+
+
+def table_of(records: Iterable[tuple[Path, int, dict[str, Any]]], leave_out: Sequence[tuple[str, str]] = ()) -> Table:
+    """Returns a table with rows in the tidy form. Each row comes with its file and its number. Raises LabError.
 
     The argument `leave_out` contains pairs of a field and a value. A row is left out if the field has the value, or is
     a list that contains the value.
     """
-    rows = [
-        (file, number, row)
-        for file in files
-        for number, row in read_records(file)
-        if not any(_has(row.get(field), value) for field, value in leave_out)
-    ]
+    rows = [record for record in records if not any(_has(record[2].get(field), value) for field, value in leave_out)]
     if not rows:
         raise LabError("the tables contain no prompt. Pass other tables, or remove a --leave-out")
     prompts = [_prompt(*row) for row in rows]
@@ -131,7 +160,8 @@ def read_tables(files: Iterable[Path], leave_out: Sequence[tuple[str, str]] = ()
     models = tuple(sorted({model for row in scores for model in row}))
     tokens = [_tokens(*row, models) for row in rows]
     costs = [_numbers(*row, "cost", _MAXIMUM) for row in rows]
-    return Table(tuple(prompts), models, *[_matrix(values, models) for values in (scores, tokens, costs)])
+    arrays = [_matrix(values, models) for values in (scores, tokens, costs)]
+    return Table(tuple(prompts), models, arrays[0], arrays[1], arrays[2], _answers(rows, models))
 
 
 def _has(field: object, value: str) -> bool:
@@ -183,6 +213,28 @@ def _numbers(file: Path, number: int, row: dict[str, Any], field: str, highest: 
 def _tokens(file: Path, number: int, row: dict[str, Any], models: Sequence[str]) -> dict[str, float]:
     usual = USUAL_TOKENS.get(str(row.get("family")), _OTHER_TOKENS)
     return {**dict.fromkeys(models, float(usual)), **_numbers(file, number, row, "output_tokens", _MAXIMUM)}
+
+
+def _answers(rows: Sequence[tuple[Path, int, dict[str, Any]]], models: Sequence[str]) -> Texts | None:
+    found = [_texts(*row) for row in rows]
+    if not any(found):
+        return None
+    texts = np.full((len(rows), len(models)), None, object)
+    for at, row in enumerate(found):
+        for model in row.keys() & models:
+            texts[at, models.index(model)] = row[model]
+    return texts
+
+
+def _texts(file: Path, number: int, row: dict[str, Any]) -> dict[str, str]:
+    stated = row.get("answers") or {}
+    if not isinstance(stated, dict):
+        raise LabError(f"{file}, row {number}: `answers` is not an object. Use an object with one text per model")
+    texts = {model: text for model, text in stated.items() if text is not None}
+    wrong = next((model for model, text in texts.items() if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise LabError(f"{file}, row {number}: `answers` of `{wrong}` is {texts[wrong]!r}. Use a text")
+    return texts
 
 
 def _matrix(rows: Sequence[dict[str, float]], models: Sequence[str]) -> Array:

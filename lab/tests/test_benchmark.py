@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,13 @@ from rl_router_lab.benchmark.few import few
 from rl_router_lab.benchmark.kept_out import Settings, trivial
 from rl_router_lab.benchmark.report import report
 from rl_router_lab.benchmark.unseen import left_out
+from rl_router_lab.benchmark.verifier import answered_table, cheap_models, verified
 from rl_router_lab.table import Table, joined
 from rl_router_policy import embedding
+from rl_router_policy.situation import Price
 
-from fakes.outcomes.files import write_models
+from fakes.outcomes.answers import with_answers
+from fakes.outcomes.files import write_models, write_table
 from fakes.outcomes.world import MODELS, world
 
 SETTINGS = Settings(MODELS, embedding.load(embedding.BUNDLED), lambda _: None)
@@ -32,6 +37,39 @@ def test_the_oracle_is_better_than_the_constants_and_a_random_router_is_worse() 
     figures = trivial(world(300, 3).table, SETTINGS)["baselines"]
     assert figures["oracle"]["aiq_gain"][1] > 0
     assert figures["random"]["aiq_gain"][2] < 0
+
+
+def test_the_verifier_is_better_than_the_predictor_on_kept_out_prompts() -> None:
+    table = with_answers(world(300, 7).table, 7)
+    figures = next(verified(table, [1], replace(SETTINGS, folds=2)))["seeds"]["1"]
+    assert figures["answer_minus_predictor"]["auroc_pooled"][1] > 0
+    assert figures["four"]["auroc_pooled"][0] > figures["answer"]["auroc_pooled"][0]
+    assert set(figures["length"]) < set(figures["four"])
+    assert 0 < figures["answers"] < 300 * len(table.models)
+
+
+def test_the_best_cheap_models_come_first() -> None:
+    table = with_answers(world(300, 7).table, 7)
+    cheap = {name: replace(model, price=Price(0.1, 0.1)) for name, model in MODELS.items() if name != "large"}
+    positions = cheap_models(table, np.ones(table.scores.shape, bool), {**MODELS, **cheap})
+    means = table.scores.mean(axis=0)[positions]
+    assert table.models.index("large") not in positions
+    assert len(positions) == 4
+    assert (np.diff(means) <= 0).all()
+
+
+def test_the_rows_of_gsm8k_are_left_out_of_the_answers(tmp_path: Path) -> None:
+    write_table(tmp_path / "x.jsonl.gz", world(3, 8).table)
+    lines = gzip.decompress((tmp_path / "x.jsonl.gz").read_bytes()).decode().splitlines()
+    rows = [{**json.loads(line), "task": task} for line, task in zip(lines, ("a", "ze_gsm", "b"), strict=True)]
+    rows[2]["overlaps"] = ["gsm8k"]
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    answers = [{"id": row["id"], "model": "small", "answer": "7", "score": 1} for row in rows]
+    (tmp_path / "x-answers.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, answers)).encode()))
+    table = answered_table(tmp_path, "x")
+    assert [prompt.id for prompt in table.prompts] == [rows[0]["id"]]
+    assert table.answers is not None
+    assert table.answers[0].tolist() == [None, None, None, None, "7"]
 
 
 def test_only_models_with_enough_scores_are_left_out() -> None:

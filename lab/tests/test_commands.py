@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from rl_router_lab.__main__ import main
+from rl_router_policy.artefact import load_artefact
 
+from fakes.outcomes.answers import with_answers
 from fakes.outcomes.files import write_models, write_table
 from fakes.outcomes.world import MODELS, world
+from fakes.policy.artefacts import EMBEDDING
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +157,8 @@ ROW: dict[str, Any] = {"id": "1", "prompt": "hi", "scores": {"small": 1}}
         ([{**ROW, "scores": {"small": 1.5}}], "row 1: `scores` of `small` is 1.5. Use a number between 0 and 1"),
         ([{**ROW, "scores": {}}], "row 1: `scores` has no number"),
         ([{**ROW, "cost": 0.1}], "row 1: `cost` is not an object"),
+        ([{**ROW, "answers": "hi"}], "row 1: `answers` is not an object. Use an object with one text per model"),
+        ([{**ROW, "answers": {"small": 1}}], "row 1: `answers` of `small` is 1. Use a text"),
         ([{**ROW, "scores": {"small": True}}], "`scores` of `small` is True"),
         ([{**ROW, "cost": {"small": -1}}], "`cost` of `small` is -1. Use a number between 0 and 1e+09"),
         ([ROW, {**ROW, "prompt": "ho"}], "row 2: the id `1` has two prompts"),
@@ -194,7 +199,7 @@ def test_an_option_that_is_no_pair_is_rejected(folder: Path, option: str, capsys
         ),
         (
             '{"models": {"small": {"price": {"input": 1, "output": 1}, "benchmarks": [1]}}}',
-            "`benchmarks` of the model `small` is not an object",
+            "`benchmarks` of the model `small` is [1]. Use an object",
         ),
     ],
 )
@@ -204,6 +209,24 @@ def test_the_error_about_a_wrong_file_of_models_says_what_is_wrong(
     (folder / "wrong.json").write_text(content)
     assert run(folder, "train", "--table", "table.jsonl", "--out", "nothing", "--models", "wrong.json") == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("damaged.jsonl.gz", gzip.compress(b'{"id": "1"}' * 1_000)[:12] + b"\xff" * 20),
+        ("cut.csv.gz", gzip.compress(b"id,prompt")[:12]),
+        ("nested.jsonl", b"[" * 100_000),
+        ("binary.csv", b"\xff\xfe"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_in_one_line(
+    tmp_path: Path, name: str, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert main(["import", str(tmp_path / name), "--out", str(tmp_path / "table.jsonl")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name}: cannot be read" in line
 
 
 @pytest.mark.parametrize("name", ["answers.csv", "answers.jsonl", "answers.parquet"])
@@ -223,6 +246,77 @@ def test_answers_are_imported_into_the_tidy_form(tmp_path: Path, name: str, caps
     printed = capsys.readouterr().out
     assert "left out: 1 rows with a `score`" in printed
     assert "left out: 1 rows without `prompt`" in printed
+
+
+TIDY = {
+    "id": "1", "prompt": "hi", "task": "t", "overlaps": ["x"], "scores": {"a": 1, "c": 0}, "output_tokens": {"a": 7},
+}  # fmt: skip
+
+
+def test_answers_without_prompts_are_joined_with_a_table_that_has_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(tmp_path / "tidy.jsonl", [TIDY, {**TIDY, "id": "2", "prompt": "ho"}])
+    answers = [
+        {"id": "1", "model": "a", "answer": "x", "score": 1, "answer_chars": 1},
+        {"id": "1", "model": "b", "prompt": "as sent", "answer": "y", "score": 0},
+        {"id": "3", "model": "a", "answer": "z", "score": 1},
+    ]
+    _write(tmp_path / "answers.jsonl", answers)
+    files, out = [str(tmp_path / name) for name in ("answers.jsonl", "tidy.jsonl")], tmp_path / "table.jsonl"
+    assert main(["import", files[0], "--join", files[1], "--out", str(out)]) == 0
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        {
+            "id": "1",
+            "prompt": "hi",
+            "task": "t",
+            "overlaps": ["x"],
+            "scores": {"a": 1.0, "b": 0.0},
+            "output_tokens": {"a": 7.0},
+            "answers": {"a": "x", "b": "y"},
+        }
+    ]
+    printed = capsys.readouterr().out
+    assert "1 prompts, 2 models, 2 answers with their text" in printed
+    assert "left out: 1 rows whose `id` is not in the joined table" in printed
+
+
+def test_a_table_gets_the_answers_of_another_file(tmp_path: Path) -> None:
+    _write(tmp_path / "tidy.jsonl", [TIDY])
+    _write(tmp_path / "answers.jsonl", [{"id": "1", "model": "a", "answer": "x", "score": 1}])
+    tidy, answers, out = [str(tmp_path / name) for name in ("tidy.jsonl", "answers.jsonl", "table.jsonl")]
+    assert main(["import", tidy, answers, "--join", tidy, "--out", out]) == 0
+    assert json.loads(Path(out).read_text()) == {**TIDY, "answers": {"a": "x"}}
+
+
+def test_a_joined_table_with_other_ids_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(tmp_path / "tidy.jsonl", [TIDY])
+    _write(tmp_path / "answers.jsonl", [{"id": "9", "model": "a", "answer": "x", "score": 1}])
+    tidy, answers, out = [str(tmp_path / name) for name in ("tidy.jsonl", "answers.jsonl", "table.jsonl")]
+    assert main(["import", answers, "--join", tidy, "--out", out]) == 1
+    assert "contains no outcome whose `id` is in" in capsys.readouterr().err
+
+
+def test_a_table_with_answers_trains_a_verifier_and_an_adapted_artefact_keeps_it(folder: Path) -> None:
+    write_table(folder / "answered.jsonl", with_answers(world(300, 4).table, 4))
+    assert run(folder, "train", "--table", "answered.jsonl", "--out", "judging") == 0
+    assert run(folder, "train", "--table", "more.jsonl.gz", "--base", "judging", "--out", "adapted-judging") == 0
+    first, second = [folder / name for name in ("judging", "adapted-judging")]
+    manifests = [json.loads((each / "manifest.json").read_text()) for each in (first, second)]
+    assert manifests[0]["verifier"] == manifests[1]["verifier"]
+    assert manifests[0]["verifier"]["answers"] == 5 * 300
+    files = [each / "verifier.safetensors" for each in (first, second)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert load_artefact(second, EMBEDDING).verifier is not None
+
+
+def test_few_answers_train_no_verifier(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [json.loads(line) for line in (folder / "table.jsonl").read_text().splitlines()][:150]
+    lines[0]["answers"] = {"small": "The answer is 7."}
+    _write(folder / "few.jsonl", lines)
+    assert run(folder, "train", "--table", "few.jsonl", "--out", "few") == 0
+    assert "no verifier was trained, because fewer than 100 prompts have an answer" in capsys.readouterr().out
+    assert not (folder / "few" / "verifier.safetensors").exists()
 
 
 def _write(file: Path, rows: list[dict[str, Any]]) -> None:

@@ -21,7 +21,7 @@ from rl_router_policy.situation import Choice, Situation
 from rl_router_policy.wire import choice_as_json
 
 from fakes.policy.artefacts import EMBEDDING
-from fakes.policy.requests import PRICES, TRAINED, UNKNOWN, completion_request, recorded
+from fakes.policy.requests import PRICES, RENAMED, TRAINED, UNKNOWN, completion_request, recorded
 from fakes.policy.varied import write_varied_artefact
 from fakes.testbed.model_server import running_model_server
 
@@ -30,6 +30,8 @@ MODELS = {name: Model(PRICES[name], Profile(PRICES[name].input, PRICES[name].out
 assert UNKNOWN.price is not None
 MODELS[UNKNOWN.target] = Model(UNKNOWN.price, Profile(UNKNOWN.price.input, UNKNOWN.price.output, 8.0))
 NAMES = tuple(sorted(MODELS))
+COLUMNS = {**{name: at for at, name in enumerate(NAMES)}, RENAMED.target: NAMES.index("beta")}
+"""The columns of the table in which the lab predicts the targets."""
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +120,14 @@ def replayed(expected: Predictions, at: int, situation: Situation) -> str:
     """Returns the function of the model that the lab chooses among the candidates that have not failed."""
     failed = {call.tool for call in situation.calls}
     left = [candidate for candidate in situation.candidates if candidate.tool not in failed]
-    columns = [NAMES.index(candidate.target) for candidate in left]
+    columns = [COLUMNS[candidate.target] for candidate in left]
     weight = 1 / situation.value if situation.value else 0.0
     utilities = expected.preferences[at, columns] - weight * expected.costs[at, columns]
     return left[int(utilities.argmax())].tool
 
 
 def check_estimates(expected: Predictions, at: int, choice: Choice) -> None:
-    tools = {f"call_{name.replace('-', '_')}": column for column, name in enumerate(NAMES)}
+    tools = {f"call_{name.replace('-', '_')}": column for name, column in COLUMNS.items()}
     for estimate in choice.candidates:
         column = tools[estimate.tool]
         lab = (expected.qualities[at, column], expected.preferences[at, column], expected.costs[at, column])

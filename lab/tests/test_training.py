@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from rl_router_lab.predictions import predictions
-from rl_router_lab.training.fit import Fitted, fit
+from rl_router_lab.training.adapt import adapt
+from rl_router_lab.training.fit import Fitted, fit, fit_outcomes
 from rl_router_policy import embedding
 
 from fakes.outcomes.world import MODELS, World, world
@@ -40,3 +41,11 @@ def test_the_same_seed_trains_the_same_policy() -> None:
     on = world(400, 7)
     first, second = [predictions(trained(on, 5).predictor, on.table, MODELS).preferences for _ in range(2)]
     assert np.array_equal(first, second)
+
+
+def test_a_policy_that_is_adapted_to_one_new_model_predicts_which_prompts_the_model_answers_well() -> None:
+    table, new = world(1_500, 1).table, world(600, 101)
+    base = fit_outcomes(table.columns([name for name in table.models if name != "coder"]), MODELS, EMBEDDING, 1)
+    adapted = adapt(base, table.rows(np.arange(60)).columns(["coder"]), MODELS, 1)
+    predicted = predictions(adapted.predictor, new.table.columns(["coder"]), MODELS).qualities[:, 0]
+    assert np.corrcoef(predicted, new.chances[:, new.table.models.index("coder")])[0, 1] > 0.5

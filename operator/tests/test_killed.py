@@ -12,12 +12,13 @@ from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 
-from fakes.cluster.control_plane import OPERATOR, free_port
+from fakes.cluster.control_plane import OPERATOR
 from fakes.cluster.kube_client import Kube
 from fakes.cluster.operator_process import OperatorProcess, operator_process
 from fakes.cluster.proxy import Proxy, Recorded, error
 from fakes.cluster.routers import FULL_SPEC, router
 from fakes.cluster.waiting import eventually
+from fakes.ports import free_port
 
 
 async def _release_lease(kube: Kube):

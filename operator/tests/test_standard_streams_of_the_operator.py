@@ -10,9 +10,10 @@ import sys
 import httpx
 import pytest
 
-from fakes.cluster.control_plane import OPERATOR, ApiServer, free_port
+from fakes.cluster.control_plane import OPERATOR, ApiServer
 from fakes.cluster.kube_client import Kube
 from fakes.cluster.waiting import eventually
+from fakes.ports import free_port
 from fakes.testbed.streams import broken_pipe, full_pipe, redirected
 
 STREAMS = {

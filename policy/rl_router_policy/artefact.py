@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .claims import Claims, read_claims
 from .embedding import Embedding
 from .errors import ArtefactError
 from .folder import MANIFEST
@@ -26,10 +27,13 @@ from .memory import Memory
 from .network import Array, network_from, probabilities
 from .predictor import Head, Prediction, Predictor
 from .profile import Profile
+from .shapes import check_memory, check_policy
 from .targets import Targets, targets_from
+from .verifier import FORMAT as VERIFIER_FORMAT
+from .verifier import Verifier, verifier_from
 
 FORMAT = 1
-POLICY, MEMORY = "policy.safetensors", "memory.safetensors"
+POLICY, MEMORY, VERIFIER = "policy.safetensors", "memory.safetensors", "verifier.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class Artefact:
 
     The attribute `hash` is the SHA-256 of the manifest, which contains the hashes of the other files. The attribute
     `mean_qualities` contains the mean predicted quality of each trained target over all training prompts. The attribute
-    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`.
+    `mean_items` contains the mean vector of these prompts in each member of the network `outcomes`. The attribute
+    `verifier` is None if the artefact has no verifier. The attribute `claims` contains what the guard found,
+    or is None if the guard has not tested the artefact.
     """
 
     hash: str
@@ -46,6 +52,8 @@ class Artefact:
     predictor: Predictor
     mean_qualities: Array
     mean_items: Array
+    verifier: Verifier | None = None
+    claims: Claims | None = None
 
     @property
     def targets(self) -> Targets:
@@ -74,19 +82,25 @@ def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
         manifest = json.loads(content)
         _check(folder, manifest, embedding)
         policy, memory = [load(_checked(folder, manifest, name)) for name in (POLICY, MEMORY)]
-        return _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
+        artefact = _artefact(hashlib.sha256(content).hexdigest(), manifest, policy, memory, embedding)
+        claims = read_claims(folder, artefact.hash, manifest["trained_on"])
+        return replace(artefact, verifier=_verifier(folder, manifest), claims=claims)
     except OSError as error:
         raise ArtefactError(
             f"{folder}: the artefact cannot be read: {error}. Make the files readable, or copy the whole folder again"
         ) from None
     except KeyError as error:
         raise ArtefactError(f"{folder}: the artefact has no {error}. Train the artefact again") from None
-    except (TypeError, ValueError, SafetensorError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
         raise ArtefactError(f"{folder}: the artefact is damaged: {error}. Copy the whole folder again") from None
 
 
 def save_artefact(
-    folder: Path, manifest: Mapping[str, Any], policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]
+    folder: Path,
+    manifest: Mapping[str, Any],
+    policy: Mapping[str, Array],
+    memory: Mapping[str, np.ndarray],
+    verifier: Verifier | None = None,
 ) -> None:
     """Writes an artefact into a new folder. The folder appears only when it is complete.
 
@@ -96,6 +110,9 @@ def save_artefact(
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     partial.chmod(0o755)
     files = {POLICY: save(dict(policy)), MEMORY: save(dict(memory))}
+    if verifier is not None:
+        files[VERIFIER] = save(verifier.tensors())
+        manifest = {**manifest, "verifier": {"format": VERIFIER_FORMAT, **manifest.get("verifier", {})}}
     for name, content in files.items():
         (partial / name).write_bytes(content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -110,6 +127,16 @@ def _check(folder: Path, manifest: object, embedding: Embedding) -> None:
         raise ArtefactError(f"{folder}: the artefact has the format {found}, not {FORMAT}. Train the artefact again")
     if manifest.get("embedding") != embedding.hash:
         raise ArtefactError(f"{folder}: the artefact was trained with another word embedding. Train the artefact again")
+
+
+def _verifier(folder: Path, manifest: Mapping[str, Any]) -> Verifier | None:
+    if VERIFIER not in manifest["files"]:
+        return None
+    found = manifest["verifier"]["format"]
+    if found != VERIFIER_FORMAT:
+        expected = f"the format {found}, not {VERIFIER_FORMAT}"
+        raise ArtefactError(f"{folder}: the verifier of the artefact has {expected}. Train the artefact again")
+    return verifier_from(load(_checked(folder, manifest, VERIFIER)))
 
 
 def _checked(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
@@ -127,8 +154,9 @@ def _artefact(
     memory: Mapping[str, np.ndarray],
     embedding: Embedding,
 ) -> Artefact:
-    names = [target["name"] for target in manifest["targets"]]
-    _check_sizes(len(names), policy, memory)
+    names = _names(manifest)
+    check_policy(policy, len(names), embedding.dimensions)
+    check_memory(memory, len(names), embedding.dimensions)
     targets = targets_from(policy, names, "outcomes")
     gradient = "gradient.hidden" in policy
     predictor = Predictor(
@@ -137,17 +165,24 @@ def _artefact(
         outcomes=Head(network_from(policy, "outcomes"), targets),
         gradient=Head(network_from(policy, "gradient"), targets_from(policy, names, "gradient")) if gradient else None,
         lengths=lengths_from(policy),
-        memory=Memory(memory["keys"].astype(np.float32), memory["scores"], **manifest["neighbours"]),
+        memory=Memory(memory["keys"].astype(np.float32), memory["scores"], *_neighbours(manifest)),
     )
     return Artefact(digest, manifest, predictor, policy["mean_qualities"], policy["mean_items"])
 
 
-def _check_sizes(targets: int, policy: Mapping[str, Array], memory: Mapping[str, np.ndarray]) -> None:
-    """Raises ValueError if a tensor with numbers for each target has another number of targets than the manifest."""
-    second_stage = ["gradient.vectors"] if "gradient.vectors" in policy else []
-    names = ["outcomes.vectors", *second_stage, "lengths.factors", "lengths.slopes", "mean_qualities"]
-    sizes = {name: len(policy[name]) for name in names}
-    sizes["scores"] = memory["scores"].shape[1]
-    wrong = next((name for name, size in sizes.items() if size != targets), None)
-    if wrong is not None:
-        raise ValueError(f"the number of targets is {sizes[wrong]} in `{wrong}`, and {targets} in the manifest")
+def _names(manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the targets. Raises ValueError if a name is not a text, or if two targets have one name."""
+    names = [target["name"] for target in manifest["targets"]]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError("the names of the targets must be different texts")
+    return names
+
+
+def _neighbours(manifest: Mapping[str, Any]) -> tuple[int, float]:
+    """Returns the number of neighbours and their weight. Raises ValueError if a number is out of range."""
+    count, weight = manifest["neighbours"]["count"], manifest["neighbours"]["weight"]
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"the number of neighbours is {count!r}, not a number above 0")
+    if not 0 <= weight <= 1:
+        raise ValueError(f"the weight of the neighbours is {weight!r}, not a number from 0 to 1")
+    return count, weight

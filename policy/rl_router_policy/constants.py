@@ -31,9 +31,11 @@ def best_constant(
 def mean_utility(artefact: Artefact, value: float | None, candidate: Candidate, catalogue: Profiles) -> float:
     """Returns the estimated mean utility of a candidate over the training prompts, for a call with 1,000 input tokens.
 
-    If `value` is None, costs do not count. An unknown cost counts as 0. The result does not depend on the request.
+    If `value` is None, costs do not count. An unknown cost counts as 0. The result does not depend on the
+    text or the length of the request.
     """
-    mean = artefact.mean(candidate.target, profile_of(candidate, catalogue))
+    known_as = artefact.targets.known_as(candidate.target, candidate.model)
+    mean = artefact.mean(known_as, profile_of(candidate, catalogue))
     # The attribute `cost` is the cost of this request's input.
     cost = expected_cost(replace(candidate, cost=None), INPUT_TOKENS, mean.output_tokens)
     return mean.quality - (cost or 0.0) / value if value else mean.quality

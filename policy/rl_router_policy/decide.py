@@ -50,7 +50,8 @@ def decide(artefact: Artefact, situation: Situation, catalogue: Profiles = lambd
 
 
 def _options(artefact: Artefact, situation: Situation, left: Sequence[Candidate], catalogue: Profiles) -> list[_Option]:
-    known = [(candidate.target, profile_of(candidate, catalogue)) for candidate in left]
+    known_as = artefact.targets.known_as
+    known = [(known_as(each.target, each.model), profile_of(each, catalogue)) for each in left]
     predictions = artefact.predictor.predict(situation.text, situation.context, known)
     return [_option(situation, *pair) for pair in zip(left, predictions, strict=True)]
 
@@ -77,4 +78,5 @@ def utility(situation: Situation, candidate: Candidate, estimate: Estimate) -> f
 def _reason(best: _Option, count: int) -> str:
     estimate = best.estimate
     cost = "an unknown cost" if estimate.cost is None else f"{estimate.cost:.2g} USD"
-    return f"the best of {count} candidates: predicted quality {estimate.quality:.2f} for {cost}"
+    which = "the only candidate" if count == 1 else f"the best of {count} candidates"
+    return f"{which}: predicted quality {estimate.quality:.2f} for {cost}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -40,17 +41,17 @@ class Embedding:
         self._integers = integers
         self._scales = scales
         self._tokenizer = tokenizer
-        self._known: dict[str, list[int]] = {}
-        """The tokens of earlier words, because words repeat and the tokenizer is slow."""
+        self._known: dict[str, bytes] = {}
+        """The tokens of earlier words, because words repeat and the tokenizer is slow. Bytes need the least memory."""
 
     def vector(self, text: str) -> NDArray[np.float32]:
         """Returns the vector of a text, with the length 1. The vector of a text without tokens is zero."""
-        ids = np.array(self._tokens(text), np.int64)
+        ids = self._tokens(text)
         total: NDArray[np.float32] = self._scales[ids] @ self._integers[ids].astype(np.float32)
         length = float(np.linalg.norm(total))
         return total / np.float32(length) if length else total
 
-    def _tokens(self, text: str) -> list[int]:
+    def _tokens(self, text: str) -> NDArray[np.uintc]:
         words = text.split()
         known = self._known
         new = [word for word in dict.fromkeys(words) if word not in known]
@@ -59,16 +60,17 @@ class Embedding:
             new = list(dict.fromkeys(words))
         found = self._encoded(new) if new else {}
         known.update({word: ids for word, ids in found.items() if len(word) <= _MAX_WORD})
-        return [id_ for word in words for id_ in (found[word] if word in found else known[word])][:MAX_TOKENS]
+        tokens = b"".join([found[word] if word in found else known[word] for word in words])
+        return np.frombuffer(tokens, np.uintc)[:MAX_TOKENS]
 
-    def _encoded(self, words: list[str]) -> dict[str, list[int]]:
+    def _encoded(self, words: list[str]) -> dict[str, bytes]:
         """Returns the tokens of each word. A batch would use other threads, for which a decision would have to wait."""
-        tokens: dict[str, list[int]] = {word: [] for word in words}
+        tokens = {word: array("I") for word in words}
         encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
         for id_, position in zip(encoded.ids, encoded.word_ids, strict=True):
             if position is not None:
                 tokens[words[position]].append(id_)
-        return tokens
+        return {word: ids.tobytes() for word, ids in tokens.items()}
 
 
 def load(path: Path) -> Embedding:

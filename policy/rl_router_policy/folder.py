@@ -20,17 +20,32 @@ def named(name: str) -> Path:
 def newest_first(folder: Path) -> list[Version]:
     """Returns the artefacts in a folder, sorted by the modification time of the manifest, newest first.
 
-    The folder itself may be an artefact. The list is empty if the folder has no artefact or cannot be read.
+    The folder itself may be an artefact. The list is empty if the folder has no artefact or cannot be read. The list
+    does not contain an artefact whose folder cannot be read.
     """
+    folders = [folder, *[each for each in _entries(folder) if not each.name.startswith(".")]]
+    found = [(each, files) for each in folders if MANIFEST in (files := _files(each))]
+    ordered = sorted(found, key=lambda pair: (pair[1][MANIFEST][1], pair[0]), reverse=True)
+    return [(each, tuple([(name, *stat) for name, stat in files.items()])) for each, files in ordered]
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Returns the size and the modification time of each file in a folder, by the name of the file."""
+    stats = {file.name: _stat(file) for file in _entries(folder)}
+    return {name: stat for name, stat in stats.items() if stat is not None}
+
+
+def _entries(folder: Path) -> list[Path]:
     try:
-        folders = [folder, *[each for each in folder.iterdir() if not each.name.startswith(".")]]
-        manifests = [file for each in folders if (file := each / MANIFEST).is_file()]
-        ordered = sorted(manifests, key=lambda file: (file.stat().st_mtime_ns, file), reverse=True)
-        return [(manifest.parent, _files(manifest.parent)) for manifest in ordered]
-    except OSError:
+        return sorted(folder.iterdir())
+    except (OSError, ValueError):
         return []
 
 
-def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    stats = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
-    return tuple([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+def _stat(file: Path) -> tuple[int, int] | None:
+    """Returns the size and the modification time, or None for a file that was removed or cannot be read."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns

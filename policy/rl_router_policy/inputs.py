@@ -84,6 +84,11 @@ def network_inputs(embedding: NDArray[np.float32], features_: NDArray[np.float32
     return np.concatenate([embedding, features_], axis=-1)
 
 
+def key_length(dimensions: int, features_: int) -> int:
+    """Returns the length of a point in the memory, for an embedding's number of dimensions and a number of features."""
+    return min(dimensions, _KEY_DIMENSIONS) + features_
+
+
 def memory_key(embedding: NDArray[np.float32], features_: NDArray[np.float32]) -> Array:
     """Returns the point that stands for a prompt in the memory, from standardised numbers of one or several prompts."""
     first = embedding[..., :_KEY_DIMENSIONS]

@@ -28,7 +28,8 @@ class Candidate:
     The attribute `tool` is the name of the function that calls the target. The attribute `cost` is the cost of the
     input in US dollars. If `cost` is None, the cost of the input follows from the length of the conversation and from
     `price`. If `price` is None, the cost of a call is unknown, even if `cost` is set. The attribute `latency` is in
-    seconds (None if unknown). If `profile` is None, the policy uses the profile in the catalogue, if any.
+    seconds (None if unknown). If `profile` is None, the policy uses the profile in the catalogue, if any. The attribute
+    `model` is the name under which the endpoint serves the target. If `model` is None, this name is the target's name.
     """
 
     tool: str
@@ -39,14 +40,20 @@ class Candidate:
     cost: float | None = None
     latency: float | None = None
     explorable: bool = True
+    model: str | None = None
 
 
 def profile_of(candidate: Candidate, catalogue: Profiles) -> Profile:
     """Returns the profile of a candidate. The candidate's own price replaces the price of the profile."""
-    known = candidate.profile or catalogue(candidate.target) or Profile()
+    known = candidate.profile or _catalogued(candidate, catalogue) or Profile()
     if candidate.price is None:
         return known
     return Profile(candidate.price.input, candidate.price.output, known.parameters, known.benchmarks)
+
+
+def _catalogued(candidate: Candidate, catalogue: Profiles) -> Profile | None:
+    names = (candidate.model, candidate.target)
+    return next((profile for name in names if name and (profile := catalogue(name))), None)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .network import Array
+from .posterior import posterior
 from .profile import Profile
-
-_STEPS = 12
-"""The number of Newton steps with which a vector is adapted to outcomes."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,30 @@ class Targets:
     profile: Array
     deviation: Array
 
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: at for at, name in reversed(tuple(enumerate(self.names)))}
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        """The name of a target by the same name in lower case."""
+        return {name.lower(): name for name in reversed(self.names)}
+
+    def known_as(self, name: str, model: str | None) -> str:
+        """Returns the name under which a target was trained, or `name` for a target that was never seen.
+
+        A target is known by the target's own name, or else by the name of the target's model. The part of the model's
+        name before the last `/` need not be equal, and neither need upper and lower case. If `model` is None, the
+        target's name is the name of the model.
+        """
+        whole = model or name
+        spellings = (name, whole, whole.rpartition("/")[2])
+        exact = next((spelling for spelling in spellings if spelling in self._positions), None)
+        if exact is not None:
+            return exact
+        folded = [spelling.lower() for spelling in spellings[1:]]
+        return next((self._spellings[spelling] for spelling in folded if spelling in self._spellings), name)
+
     def of(self, name: str, profile: Profile) -> Array:
         """Returns the vector of a target. An unknown target gets the vector that the target's profile suggests."""
         position = self.position(name)
@@ -35,7 +58,7 @@ class Targets:
 
     def position(self, name: str) -> int:
         """Returns the position of a target among the trained targets, or -1 for an unknown target."""
-        return self.names.index(name) if name in self.names else -1
+        return self._positions.get(name, -1)
 
     def expected(self, profile: Profile) -> Array:
         """Returns the vector that a profile suggests: (members, 1 + abilities)."""
@@ -43,15 +66,12 @@ class Targets:
         return vector
 
     def adapted(self, name: str, profile: Profile, items: Array, scores: Sequence[float]) -> Array:
-        """Returns the vector of a target after some outcomes.
+        """Returns the vector of a target after some outcomes: (members, 1 + abilities).
 
-        The vector is the maximum a posteriori: the most probable vector after the outcomes, if vectors are normally
-        distributed around the target's vector before the outcomes. The shape of `items` is (outcomes, members, 1 +
-        abilities).
+        The vector before the outcomes is the trained vector, or the vector that the profile of an unknown target
+        suggests. The shape of `items` is (outcomes, members, 1 + abilities).
         """
-        prior, outcomes = self.of(name, profile), np.array(scores, np.float64)
-        members = range(len(prior))
-        return np.stack([_adapted(prior[m], self.deviation[m], items[:, m], outcomes) for m in members])
+        return posterior(self.of(name, profile), self.deviation, items, np.array(scores, np.float64))
 
     def tensors(self, prefix: str) -> dict[str, Array]:
         """Returns the numbers by the names that an artefact's file uses."""
@@ -66,14 +86,3 @@ def targets_from(tensors: Mapping[str, Array], names: Sequence[str], prefix: str
     """Returns the targets whose numbers have names with a prefix. Raises KeyError if a tensor is missing."""
     vectors, profile, deviation = [tensors[f"{prefix}.{name}"] for name in ("vectors", "profile", "deviation")]
     return Targets(tuple(names), vectors, profile, deviation)
-
-
-def _adapted(prior: Array, deviation: Array, items: Array, scores: np.ndarray) -> Array:
-    precision = np.diag(1 / np.square(np.maximum(deviation.astype(np.float64), 1e-3)))
-    vector, x = prior.astype(np.float64), items.astype(np.float64)
-    for _ in range(_STEPS):
-        chances = 1 / (1 + np.exp(-(x @ vector)))
-        gradient = x.T @ (scores - chances) - precision @ (vector - prior)
-        curvature = (x * (chances * (1 - chances))[:, None]).T @ x + precision
-        vector = vector + np.linalg.solve(curvature, gradient)
-    return vector.astype(np.float32)

@@ -22,7 +22,11 @@ _MIN_VALUE = 1e-15
 
 def as_json(situation: Situation) -> dict[str, Any]:
     """Returns a situation as the field `rl_router` of a request."""
-    return {"version": VERSION, **asdict(situation)}
+    fields = {"version": VERSION, **asdict(situation)}
+    for candidate in fields["candidates"]:
+        if candidate["model"] is None:
+            del candidate["model"]
+    return fields
 
 
 def choice_as_json(choice: Choice) -> dict[str, Any]:
@@ -67,6 +71,7 @@ def _candidate(reader: _Reader) -> Candidate:
         cost=reader.optional_number("cost"),
         latency=reader.optional_number("latency"),
         explorable=bool(reader.fields.get("explorable", True)),
+        model=reader.optional_text("model"),
     )
 
 
@@ -118,11 +123,11 @@ class _Reader:
         return self._finite(name, minimum) if self.has(name) else None
 
     def _finite(self, name: str, minimum: float = 0) -> float:
-        value = self.fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value <= _MAX_NUMBER:
-            shown = _kind(value) if isinstance(value, bool) or not isinstance(value, (int, float)) else str(value)[:20]
-            allowed = f"from {minimum:g} to {_MAX_NUMBER:g}"
-            raise SituationError(f"`{self.path}.{name}` must be a number {allowed}, not {shown}")
+        value: Any = self.fields.get(name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not minimum <= value <= _MAX_NUMBER:
+            shown, limits = str(value)[:20] if is_number else _kind(value), f"{minimum:g} to {_MAX_NUMBER:g}"
+            raise SituationError(f"`{self.path}.{name}` must be a number from {limits}, not {shown}")
         return float(value)
 
     def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> Any:

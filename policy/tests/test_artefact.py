@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rl_router_policy.artefact import MANIFEST, POLICY, Artefact, load_artefact
+from rl_router_policy.artefact import MANIFEST, POLICY, VERIFIER, Artefact, load_artefact
 from rl_router_policy.errors import ArtefactError
 from rl_router_policy.features import NO_CONTEXT
 from rl_router_policy.folder import BUNDLED
 from rl_router_policy.profile import Profile
+from rl_router_policy.verifier import Verifier
+from safetensors.numpy import load_file
 
-from fakes.policy.artefacts import EMBEDDING, ITEM, write_artefact
+from fakes.policy.artefacts import EMBEDDING, ITEM, save, write_artefact
 from fakes.policy.varied import write_varied_artefact
+from fakes.policy.verifiers import verifier
 
 
 @pytest.fixture
@@ -60,8 +65,7 @@ def test_a_changed_file_is_refused(folder: Path) -> None:
     ],
 )
 def test_an_artefact_that_does_not_fit_is_refused(folder: Path, changes: dict[str, object], words: str) -> None:
-    file = folder / MANIFEST
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    _change_manifest(folder, changes)
     assert words in refused(folder)
 
 
@@ -70,12 +74,106 @@ def test_an_artefact_with_too_few_vectors_is_refused(tmp_path: Path, stage: str)
     name = f"{stage}.vectors"
     vectors = np.zeros((1, 1, ITEM), np.float32)
     folder = write_varied_artefact(tmp_path / "a", ["alpha", "beta"], tensors={name: vectors})
-    assert f"the number of targets is 1 in `{name}`, and 2 in the manifest" in refused(folder)
+    assert f"{name} has the shape (1, 1, {ITEM}), not (2, 1, {ITEM})" in refused(folder)
 
 
-def test_a_manifest_that_is_not_json_is_rejected(folder: Path) -> None:
-    (folder / MANIFEST).write_text("{")
+def test_an_artefact_without_a_verifier_is_complete(folder: Path) -> None:
+    assert load_artefact(folder, EMBEDDING).verifier is None
+
+
+def test_the_verifier_of_an_artefact_is_loaded(tmp_path: Path) -> None:
+    judge = verifier({"quality": 0.5}, {"share": 2.0})
+    loaded = load_artefact(write_artefact(tmp_path / "a", {"alpha": 0.9}, verifier=judge), EMBEDDING).verifier
+    assert loaded is not None
+    assert np.array_equal(loaded.alone.weights, judge.alone.weights)
+    assert np.array_equal(loaded.compared.weights, judge.compared.weights)
+
+
+@pytest.mark.parametrize(
+    ("judge", "words"),
+    [
+        (verifier({"quality": np.nan}, {}), "`alone.weights` contains a number that is not finite"),
+        (replace(verifier({}, {}), compared=verifier({}, {}).alone), "`compared.means` has the shape"),
+    ],
+)
+def test_an_artefact_with_a_wrong_verifier_is_refused(tmp_path: Path, judge: Verifier, words: str) -> None:
+    assert words in refused(write_artefact(tmp_path / "a", {"alpha": 0.9}, verifier=judge))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda folder: (folder / VERIFIER).unlink(), "cannot be read"),
+        (lambda folder: (folder / VERIFIER).write_bytes(b"?"), "SHA-256"),
+        (lambda folder: _change_manifest(folder, {"verifier": {"format": 2}}), "has the format 2, not 1"),
+        (lambda folder: _change_manifest(folder, {"verifier": {}}), "has no 'format'"),
+    ],
+)
+def test_an_artefact_with_a_damaged_verifier_is_refused(
+    tmp_path: Path, change: Callable[[Path], object], words: str
+) -> None:
+    folder = write_artefact(tmp_path / "a", {"alpha": 0.9}, verifier=verifier({}, {}))
+    change(folder)
+    assert words in refused(folder)
+
+
+def _change_manifest(folder: Path, changes: dict[str, object]) -> None:
+    file = folder / MANIFEST
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, "\0"])
+def test_a_manifest_that_is_not_json_is_rejected(folder: Path, content: str) -> None:
+    (folder / MANIFEST).write_text(content)
     assert "damaged" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("targets", [{"name": 5}], "the names of the targets must be different texts"),
+        ("targets", [{"name": "alpha"}] * 2, "the names of the targets must be different texts"),
+        ("targets", [{"name": "alpha"}, {"name": "beta"}], "lengths.factors has the shape (1,), not (2,)"),
+        ("neighbours", {"count": 0, "weight": 0.5}, "the number of neighbours is 0, not a number above 0"),
+        ("neighbours", {"count": 9, "weight": 2}, "the weight of the neighbours is 2, not a number from 0 to 1"),
+        ("neighbours", {"count": 9, "weight": float("nan")}, "the weight of the neighbours is nan"),
+    ],
+)
+def test_a_wrong_field_of_the_manifest_is_named(folder: Path, field: str, value: object, words: str) -> None:
+    file = folder / MANIFEST
+    file.write_text(json.dumps({**json.loads(file.read_text()), field: value}))
+    assert words in refused(folder)
+
+
+TENSORS = sorted(load_file(BUNDLED / "artefact" / POLICY))
+
+
+@pytest.mark.parametrize("name", [name for name in TENSORS if not name.startswith("gradient")])
+def test_a_tensor_with_another_shape_or_without_a_number_is_refused(tmp_path: Path, name: str) -> None:
+    usual = load_file(write_artefact(tmp_path / "usual", {"alpha": 0.9}) / POLICY)[name]
+    wrong = {"shape": np.zeros((7, *usual.shape), np.float32), "not finite": np.full_like(usual, np.nan)}
+    for words, tensor in wrong.items():
+        message = refused(write_artefact(tmp_path / words, {"alpha": 0.9}, tensors={name: tensor}))
+        assert name in message
+        assert words in message
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [
+        ({"keys": np.zeros((5, 7), np.float16)}, "keys has the shape (5, 7), not (5, 82)"),
+        ({"keys": np.full((5, 82), np.inf, np.float16)}, "keys contains a number that is not finite"),
+        ({"scores": np.zeros(5, np.uint8)}, "scores has the shape (5,), not (5, 1)"),
+        ({"scores": np.zeros((5, 1), np.float32)}, "scores has the type float32, not uint8"),
+    ],
+)
+def test_a_damaged_memory_is_refused(tmp_path: Path, memory: dict[str, np.ndarray], words: str) -> None:
+    policy = load_file(write_artefact(tmp_path / "usual", {"alpha": 0.9}) / POLICY)
+    usual = {"keys": np.zeros((5, 82), np.float16), "scores": np.zeros((5, 1), np.uint8)}
+    neighbours = {"count": 3, "weight": 0.5}
+    load_artefact(save(tmp_path / "good", ["alpha"], policy, usual, prompts=5, neighbours=neighbours), EMBEDDING)
+    damaged = save(tmp_path / "bad", ["alpha"], policy, {**usual, **memory}, prompts=5, neighbours=neighbours)
+    assert words in refused(damaged)
 
 
 def test_an_artefact_never_replaces_another(folder: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from rl_router_policy.artefact import Artefact
+from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.decide import decide
 from rl_router_policy.profile import Profile
 from rl_router_policy.situation import Call, Candidate, Price, Situation
 
-from fakes.policy.artefacts import TOKENS, artefact
+from fakes.policy.artefacts import EMBEDDING, TOKENS, artefact, overflowing, write_artefact
 
 CHEAP, DEAR = Price(1.0, 1.0), Price(10.0, 100.0)
 
@@ -57,9 +58,12 @@ def test_waiting_costs_if_seconds_have_a_price(policy: Artefact) -> None:
 
 
 def test_a_prediction_that_is_not_a_number_is_an_error(tmp_path: Path) -> None:
-    broken = artefact(tmp_path / "broken", {"alpha": float("nan"), "beta": 0.6})
-    with pytest.raises(ArithmeticError, match="the prediction for the target `alpha` is not a finite number"):
-        decide(broken, situation(candidate("alpha"), candidate("beta")))
+    folder = write_artefact(tmp_path / "a", {"alpha": 0.6}, tensors=overflowing(1))
+    asked = replace(situation(candidate("alpha")), text="No digits.")
+    broken = load_artefact(folder, EMBEDDING)
+    assert decide(broken, asked).tool == "call_alpha"
+    with pytest.raises(ArithmeticError, match="the target `alpha` is not a finite number"), np.errstate(all="ignore"):
+        decide(broken, replace(asked, text="12"))
 
 
 def test_of_equal_candidates_the_first_name_is_chosen(policy: Artefact) -> None:
@@ -94,10 +98,55 @@ def test_a_failed_candidate_is_not_called_again(policy: Artefact) -> None:
     assert (nobody.tool, nobody.select) == (None, None)
 
 
+def test_the_reason_counts_the_candidates(policy: Artefact) -> None:
+    assert decide(policy, situation(candidate("beta"))).reason.startswith("the only candidate: predicted")
+    assert "the best of 2 candidates" in decide(policy, situation(candidate("beta"), candidate("alpha"))).reason
+
+
 def test_an_answer_is_selected(policy: Artefact) -> None:
     calls = (Call("1", "call_alpha", "failed"), Call("2", "call_beta", "ok", "4"))
     choice = decide(policy, situation(candidate("alpha"), candidate("beta"), calls=calls))
     assert (choice.tool, choice.select) == (None, "2")
+
+
+@pytest.mark.parametrize(
+    ("target", "model", "known_as"),
+    [
+        ("alpha", None, "alpha"),
+        ("mine", "alpha", "alpha"),
+        ("mine", "maker/alpha", "alpha"),
+        ("mine", "Maker/ALPHA", "alpha"),
+        ("maker/alpha", None, "alpha"),
+        ("Alpha", None, "alpha"),
+        ("mine", "Big/Model", "Big/Model"),
+        ("mine", "big/model", "Big/Model"),
+        ("mine", "router/Big/Model", "mine"),
+        ("beta", "alpha", "beta"),
+        ("mine", "Delta-7B", "Delta-7B"),
+        ("mine", "delta-7b", "delta-7b"),
+        ("mine", "DELTA-7b", "Delta-7B"),
+        ("mine", "alphabet", "mine"),
+        ("mine", "alpha/", "mine"),
+        ("mine", "alpha/new", "mine"),
+        ("alpha", "new", "alpha"),
+        ("new", None, "new"),
+    ],
+)
+def test_a_target_is_known_by_its_name_or_by_the_name_of_its_model(
+    tmp_path: Path, target: str, model: str | None, known_as: str
+) -> None:
+    names = ("alpha", "beta", "Delta-7B", "delta-7b", "Big/Model")
+    targets = artefact(tmp_path / "a", dict.fromkeys(names, 0.5)).targets
+    assert targets.known_as(target, model) == known_as
+
+
+def test_a_target_that_is_known_by_its_model_is_predicted_like_the_trained_target(policy: Artefact) -> None:
+    renamed = candidate("mine", model="maker/Alpha")
+    choice = decide(policy, situation(candidate("beta"), renamed))
+    assert choice.tool == "call_mine"
+    assert round(choice.candidates[1].quality, 3) == 0.9
+    constant = decide(policy, replace(situation(candidate("beta"), renamed), guard="unproven"))
+    assert constant.tool == "call_mine"
 
 
 def test_the_catalogue_describes_an_unknown_target(policy: Artefact) -> None:
@@ -109,3 +158,13 @@ def test_the_catalogue_describes_an_unknown_target(policy: Artefact) -> None:
 
     decide(policy, situation(candidate("new"), candidate("known", profile=Profile())), catalogue)
     assert asked == ["new"]
+
+
+def test_the_catalogue_knows_models_rather_than_targets(policy: Artefact) -> None:
+    asked = []
+
+    def catalogue(name: str) -> None:
+        asked.append(name)
+
+    decide(policy, situation(candidate("new", model="maker/new-8b")), catalogue)
+    assert asked == ["maker/new-8b", "new"]

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from rl_router_policy.folder import newest_first
 
 from fakes.policy.artefacts import write_artefact
@@ -30,8 +31,17 @@ def test_a_folder_may_be_an_artefact(tmp_path: Path) -> None:
     assert folders(written(tmp_path / "a", 100)) == ["a"]
 
 
-def test_a_folder_that_does_not_exist_has_no_artefact(tmp_path: Path) -> None:
-    assert newest_first(tmp_path / "nowhere") == []
+@pytest.mark.parametrize("name", ["nowhere", "file", "x" * 5_000, "\0"])
+def test_a_path_that_is_no_folder_has_no_artefact(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    assert newest_first(tmp_path / name) == []
+
+
+def test_a_folder_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    written(tmp_path / "a", 100)
+    (written(tmp_path / "b", 200) / "lost").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert folders(tmp_path) == ["b", "a"]
 
 
 def test_a_changed_file_is_another_version(tmp_path: Path) -> None:

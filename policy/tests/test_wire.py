@@ -14,7 +14,7 @@ from rl_router_policy.wire import as_json, choice_as_json, situation_from
 WHOLE = Situation(
     text="What?",
     candidates=(
-        Candidate("call_a", "a", "low", Price(1, 2), Profile(1, 2, 3, {"mmlu": 0.5}), 0.1, 0.2, False),
+        Candidate("call_a", "a", "low", Price(1, 2), Profile(1, 2, 3, {"mmlu": 0.5}), 0.1, 0.2, False, "maker/a"),
         Candidate("call_b", "b"),
     ),
     value=0.01,
@@ -32,12 +32,19 @@ def test_a_situation_is_unchanged_after_conversion_to_json_and_back(situation: S
     assert situation_from(json.loads(json.dumps(as_json(situation)))) == situation
 
 
+def test_the_name_of_a_model_is_sent_only_if_it_differs_from_the_targets_name() -> None:
+    described, other = as_json(WHOLE)["candidates"]
+    assert described["model"] == "maker/a"
+    assert "model" not in other
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"version": 2}, "`rl_router.version` is 2"),
         ({"version": None}, "`rl_router.version` is missing. Use the version 1"),
         ({"text": 5}, "`rl_router.text` must be a string, not a number"),
+        ({"value": -1}, "`rl_router.value` must be a number from 1e-15 to 1e+15, not -1"),
         ({"value": 0}, "`rl_router.value` must be a number from 1e-15 to 1e+15, not 0"),
         ({"value": True}, "`rl_router.value` must be a number"),
         ({"value": float("nan")}, "`rl_router.value` must be a number"),

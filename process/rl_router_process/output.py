@@ -18,9 +18,9 @@ from queue import SimpleQueue
 
 _CAPACITY = 8 * 2**20
 """The maximum number of bytes of the lines that wait to be written."""
-_BATCH = select.PIPE_BUF
-"""The maximum number of bytes of a write that contains several lines. The kernel never divides a write of at most
-`PIPE_BUF` bytes to a pipe, so short lines of several processes do not mix even without a lock."""
+_BATCH = 64 * 2**10
+"""The maximum number of bytes of a write that contains several lines. After each write, the writing thread may wait
+5 ms for the interpreter, so smaller writes could not keep up with a busy server."""
 _PAUSE = 0.02
 """The seconds that the writing thread sleeps after it empties the queue, so that it wakes up once for many lines."""
 _FLUSH_SECONDS = 2.0
@@ -38,8 +38,8 @@ class LineWriter:
     If lines were lost, the thread adds the line that `describe_loss(count)` returns after the next write that succeeds
     and empties the queue. The argument `count` is the number of lines lost since the previous call of `describe_loss`.
 
-    A signal handler or a finalizer may interrupt the method `put` at any step, add lines, and raise an exception.
-    Therefore the method `put` adds a line without a lock, and every step of the method leaves a valid state.
+    A signal handler or a finalizer may interrupt the method `put` at any step and add lines. A signal handler may also
+    raise an exception. Therefore `put` adds a line without a lock, and every step of it leaves a valid state.
     """
 
     def __init__(self, file: int) -> None:

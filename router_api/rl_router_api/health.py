@@ -79,10 +79,12 @@ class RouterModelHealth(_Upstream):
 class GuardVerdict(_Part):
     """Whether the guard lets the policy choose targets.
 
-    The field `verdict` is `unproven` until the policy is proven to be better than each single target. Then the policy
-    does not serve. The verdict is `off` if the guard is turned off. The field `revision` is the revision of the proof.
-    The field `bound` is the lower bound of the policy's gain, the field `events` is the number of events that the proof
-    uses, and the field `missing` is the estimated number of events that a proof still needs.
+    The field `verdict` is `unproven` until the policy is proven to be better than each single target. Until then, the
+    policy does not serve. The verdict `safe` means that the policy is probably better, and surely not worse by more
+    than the margin. The verdict is `off` if the guard is turned off. The field `revision` is the revision of the proof.
+    The field `bound` is the lower bound of the policy's gain over the closest target. The field `events` is the number
+    of prompts that the proof uses. The field `missing` is the estimated number of prompts that the verdict `proven`
+    still needs, or None if more prompts may prove nothing.
     """
 
     verdict: Annotated[Verdict, _one_of(("proven", "safe", "off"), "unproven")]

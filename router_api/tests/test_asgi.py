@@ -20,6 +20,7 @@ from rl_router_api.runtime.source import with_keys
 from rl_router_api.server.app import App
 from starlette.testclient import TestClient
 
+from fakes.ports import free_port
 from fakes.testbed.asgi import SCOPE, AsgiClient, calling, run_hypercorn
 from fakes.testbed.configuration import router_section, target
 from fakes.testbed.requests import QUESTION
@@ -29,7 +30,6 @@ from fakes.testbed.waiting import until
 from fakes.upstreams.bodies import chunk, event
 from fakes.upstreams.exchange import Answer, Body, Exchange
 from fakes.upstreams.faults import hang
-from fakes.upstreams.ports import free_port
 from fakes.upstreams.server import Upstream
 
 LONG_TIMEOUT = {"alpha": {"timeout": 30}}

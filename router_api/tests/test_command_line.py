@@ -14,13 +14,13 @@ import pytest
 import yaml
 from rl_router_api.health import ExitCode
 
+from fakes.ports import free_port
 from fakes.testbed.configuration import router_section, target
 from fakes.testbed.program import COMMAND, Programs
 from fakes.testbed.requests import QUESTION
 from fakes.testbed.responses import exact, metric
 from fakes.testbed.router import Testbed
 from fakes.testbed.waiting import until
-from fakes.upstreams.ports import free_port
 
 TARGET = {"name": "alpha", "base_url": "http://127.0.0.1:9/v1"}
 

@@ -14,8 +14,8 @@ from rl_router_api.upstreams.transport import HttpTransport
 from rl_router_api.upstreams.upstream import Upstream
 
 from fakes.policy.artefacts import write_artefact
+from fakes.ports import closed_url
 from fakes.testbed.router import Testbed
-from fakes.upstreams.ports import closed_url
 
 TARGET = {"name": "alpha", "base_url": "http://127.0.0.1:1/v1"}
 

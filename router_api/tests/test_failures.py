@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fakes.ports import closed_url
 from fakes.testbed.configuration import router_section, target
 from fakes.testbed.requests import QUESTION, chat_body
 from fakes.testbed.responses import ERROR_FIELDS, events, exact, history, strategy
@@ -20,7 +21,6 @@ from fakes.upstreams.answers import stream as streaming
 from fakes.upstreams.bodies import chunk, completion, decision, encoded, event, reply, select, usage
 from fakes.upstreams.exchange import Answer, Body, Exchange
 from fakes.upstreams.faults import cut_after, error, half_body_then, hang, html, huge, reset
-from fakes.upstreams.ports import closed_url
 
 # Failures of the router model.
 
@@ -34,7 +34,7 @@ async def test_if_the_router_model_fails_the_fallback_order_is_used(testbed: Tes
 
 
 async def test_requests_do_not_wait_for_a_router_model_whose_breaker_is_open(testbed: Testbed) -> None:
-    setup = await testbed.start(hang, None, None, router={"timeout": 0.1})
+    setup = await testbed.start(hang, None, None, router={"timeout": 0.3})
     for _ in range(5):
         assert strategy(await setup.answer())[0] == "fallback"
     assert len(setup.model.requests) == 5

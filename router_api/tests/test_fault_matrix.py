@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fakes.ports import closed_url
 from fakes.testbed.configuration import PRICE, ROUTER_PRICE, router_section, target
 from fakes.testbed.responses import ERROR_FIELDS, events, exact
 from fakes.testbed.router import RunningRouter, Testbed
@@ -20,7 +21,6 @@ from fakes.upstreams.answers import either, stream, text, whole
 from fakes.upstreams.bodies import chunk, chunks, completion, encoded, event
 from fakes.upstreams.exchange import Answer, Body, Exchange
 from fakes.upstreams.faults import HALF, cut_after, error, half_then, half_then_data, hang, html, huge, reset, trickle
-from fakes.upstreams.ports import closed_url
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from rl_router_api.errors import ConfigurationError
 from rl_router_api.runtime import settings
 
-from fakes.policy.artefacts import write_artefact
+from fakes.policy.artefacts import overflowing, write_artefact
 from fakes.testbed.config_file import ConfigFile
 from fakes.testbed.configuration import target
 from fakes.testbed.keys import KeysFile, bearer
@@ -210,15 +210,8 @@ async def test_clients_with_keys_do_not_see_the_policys_health(
     assert (await router.admin("/health")).json()["policy"]["guard"]["verdict"] == "unproven"
 
 
-NOT_A_NUMBER = {"outcomes.vectors": np.full((3, 1, 3), np.nan, np.float32)}
-WRONG_SHAPE = {"outcomes.bias": np.zeros((1, 7), np.float32)}
-
-
-@pytest.mark.parametrize("tensors", [NOT_A_NUMBER, WRONG_SHAPE], ids=["not a number", "wrong shape"])
-async def test_an_error_in_the_policy_fails_no_request(
-    testbed: Testbed, tmp_path: Path, tensors: Mapping[str, np.ndarray]
-) -> None:
-    write_artefact(tmp_path / "artefacts", QUALITIES, tensors=tensors)
+async def test_an_error_in_the_policy_fails_no_request(testbed: Testbed, tmp_path: Path) -> None:
+    write_artefact(tmp_path / "artefacts", QUALITIES, tensors=overflowing(len(QUALITIES)))
     router = await started(testbed, tmp_path / "artefacts", fallback=["medium"])
     assert strategy(await router.answer()) == ("fallback", "medium")
     (line,) = [line for line in router.log if line["level"] == "error"]
@@ -251,7 +244,7 @@ async def test_a_new_artefact_is_used_and_a_damaged_one_is_refused(testbed: Test
     router = await started(testbed, artefacts, prefer="quality")
     assert await chosen(router) == "large"
     write_artefact(artefacts / "second", {**QUALITIES, "medium": 0.99})
-    await until(lambda: [line for line in router.log if "another artefact" in line["message"]], "the new artefact")
+    await until(lambda: [line for line in router.log if "newest artefact" in line["message"]], "the new artefact")
     assert await chosen(router) == "medium"
     router.log.clear()
     shutil.copytree(artefacts / "first", artefacts / "third")
@@ -291,6 +284,29 @@ async def test_a_reloaded_configuration_keeps_the_artefact(
     assert after["decision"]["configuration"] != metadata["decision"]["configuration"]
 
 
+def remove(artefacts: Path) -> None:
+    shutil.rmtree(artefacts)
+
+
+def damage_the_newest(artefacts: Path) -> None:
+    (artefacts / "second" / "policy.safetensors").write_bytes(b"damaged")
+
+
+@pytest.mark.parametrize("change", [remove, damage_the_newest])
+async def test_a_reloaded_configuration_keeps_the_artefact_in_use_if_it_cannot_be_read_any_more(
+    testbed: Testbed, config_file: ConfigFile, artefacts: Path, change: Callable[[Path], None]
+) -> None:
+    write_artefact(artefacts / "second", {**QUALITIES, "medium": 0.99})
+    routing = {"policy": "learned", "artefacts": str(artefacts), "guard": False, "prefer": "quality"}
+    configuration = {"routing": routing, "targets": await targets(testbed)}
+    router = await config_file.start(configuration)
+    change(artefacts)
+    router.reload({**configuration, "routing": {**routing, "max_turns": 2}})
+    metadata = (await router.send("router", messages=HELLO)).json()["router_metadata"]
+    assert (metadata["model_used"], metadata["routing_strategy"]) == ("medium", "committed")
+    assert router.app.runtime.health().status == "degraded"
+
+
 SIZE = 3
 """The position of the size in a profile."""
 
@@ -307,6 +323,23 @@ async def test_a_target_that_was_never_seen_is_judged_by_its_size(
         targets=await targets(testbed, medium=fields),
     )
     assert await chosen(router) == "medium"
+
+
+async def test_a_target_may_have_another_name_than_the_model_that_the_policy_was_trained_on(
+    testbed: Testbed, tmp_path: Path
+) -> None:
+    write_artefact(tmp_path / "artefacts", {"gpt-9": 0.4, "Fine-7B": 0.9})
+    router = await testbed.start_router(
+        routing={"policy": "learned", "artefacts": str(tmp_path / "artefacts"), "guard": False, "prefer": "quality"},
+        targets=await targets(testbed, small={"model": "maker/fine-7b"}, medium={"model": "openai/gpt-9"}),
+    )
+    candidates = (await router.answer())["router_metadata"]["decision"]["candidates"]
+    assert {each["target"]: round(float(each["quality"]), 3) for each in candidates} == {
+        "small": 0.9,
+        "medium": 0.4,
+        "large": 0.5,
+    }
+    assert await chosen(router) == "small"
 
 
 async def test_every_worker_decides_by_the_policy(testbed: Testbed, programs: Programs, artefacts: Path) -> None:

@@ -51,7 +51,7 @@ async def started(
     model = await testbed.upstream(in_turn(*answers))
     model.models_answer = listed
     alpha, beta = [await testbed.upstream(whole(completion("4"))) for _ in range(2)]
-    targets = [target("alpha", alpha.url), target("beta", beta.url, price=None)]
+    targets = [target("alpha", alpha.url), target("beta", beta.url, price=None, model="maker/Beta")]
     section = router_section(model.url, **(router or {}))
     return await testbed.start_router(router=section, targets=targets, routing=routing), model
 
@@ -83,7 +83,7 @@ async def test_a_server_with_the_announcement_gets_the_same_request_and_the_situ
     assert first.candidates[0] == Candidate(
         "call_alpha", "alpha", price=Price(1.25, 10), cost=first.candidates[0].cost, latency=None
     )
-    assert first.candidates[1] == Candidate("call_beta", "beta")
+    assert first.candidates[1] == Candidate("call_beta", "beta", model="maker/Beta")
     assert (first.guard, first.calls) == ("unproven", ())
     (call,) = second.calls
     assert (call.call_id, call.tool, call.status, call.answer) == ("call_1", "call_alpha", "ok", "4")

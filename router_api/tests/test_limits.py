@@ -13,6 +13,7 @@ from rl_router_api.config import Configuration, Price, Routing, Target
 from rl_router_api.conversation.request import Request
 from rl_router_api.dialects.chat.sizes import max_input_tokens
 from rl_router_api.routing.decide import Limits
+from rl_router_api.routing.goal import unit_of
 from rl_router_api.routing.limits import DEFAULT_MAX_OUTPUT, MIN_OUTPUT, limits_of, min_output, output_limit
 from rl_router_api.upstreams.fleet import fleet_of
 from rl_router_api.upstreams.upstream import upstream_of
@@ -33,7 +34,7 @@ def limit_for(request: Request, to: Target, left: Decimal) -> int | None:
 
 def limits_under(request: Request, routing: Routing) -> Limits:
     configuration = Configuration(routing=routing)
-    return limits_of(request, fleet_of(configuration, (), UnusedTransport()), Ledger("r"))
+    return limits_of(request, fleet_of(configuration, (), UnusedTransport()), None, Ledger("r"))
 
 
 async def test_without_limits_of_the_request_the_servers_limits_hold() -> None:
@@ -93,7 +94,7 @@ async def test_a_number_as_goal_is_kept_beside_the_closest_word(prefer: float, w
         (chat_request(router={"prefer": prefer}), Configuration()),
         (chat_request(), by_server),
     ):
-        limits = limits_of(request, fleet_of(configuration, targets, UnusedTransport()), Ledger("r"))
+        limits = limits_of(request, fleet_of(configuration, targets, UnusedTransport()), unit_of(targets), Ledger("r"))
         assert (limits.prefer, limits.value) == (word, prefer)
 
 

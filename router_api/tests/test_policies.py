@@ -9,11 +9,11 @@ import pytest
 from rl_router_api import policies
 from rl_router_api.config import Configuration
 
+from fakes.ports import closed_url
 from fakes.testbed.configuration import router_section, target
 from fakes.testbed.policy_package import install_policy
 from fakes.testbed.router import Testbed
 from fakes.upstreams.answers import text
-from fakes.upstreams.ports import closed_url
 
 GUIDE = Path(__file__).parents[2] / "docs" / "policies.md"
 

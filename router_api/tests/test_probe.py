@@ -16,12 +16,12 @@ from rl_router_api.runtime.probe import Probe
 from rl_router_api.upstreams.fleet import Fleet, fleet_of
 from rl_router_api.upstreams.transport import HttpTransport
 
+from fakes.ports import closed_url
 from fakes.testbed.configuration import router_section, target
 from fakes.upstreams.answers import well_behaved, whole
 from fakes.upstreams.bodies import decision, reply
 from fakes.upstreams.exchange import Answer, Body
 from fakes.upstreams.faults import error, html, reset
-from fakes.upstreams.ports import closed_url
 from fakes.upstreams.server import Upstream
 
 INTERVAL = 30
@@ -44,7 +44,7 @@ class Probed:
         }
         configuration = Configuration.model_validate(sections)
         self.fleet = fleet_of(configuration, configuration.targets or (), transport)
-        self._probe = Probe(self.fleet, policies.create("rl", setup_of(self.fleet)), lambda: self.now)
+        self._probe = Probe(self.fleet, policies.create("rl", setup_of(self.fleet)), now=lambda: self.now)
 
     async def run(self, after: float = 0) -> None:
         self.now += after

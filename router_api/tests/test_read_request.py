@@ -176,6 +176,13 @@ def test_an_error_about_an_unknown_option_lists_all_options() -> None:
     )
 
 
+@pytest.mark.parametrize("goal", ["speed", 0, -1, 1e13, 10**400, True, [], {}])
+def test_an_error_about_the_goal_says_which_goals_exist(goal: object) -> None:
+    error = refused_with(router={"prefer": goal})
+    assert (error.status, error.param) == (400, "router.prefer")
+    assert "Use `cost`, `balanced`, `quality`, or the worth of a good answer in US dollars" in error.message
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -37,7 +37,7 @@ async def replayed(recording: Recording, request: Request) -> tuple[Outcome, Led
     transport = RecordedTransport(recording)
     fleet = fleet_of(CONFIGURATION, CONFIGURATION.targets or (), transport)
     policy = policies.create("rl", PolicySetup(fleet.router, fleet.routing, RouterModel(fleet).ask))
-    limits = limits_of(request, fleet, Ledger("req_1"))
+    limits = limits_of(request, fleet, None, Ledger("req_1"))
     outcome = await Answerer(fleet, lambda _: policy).answer(request, limits)
     limits.ledger.close()
     assert transport.finished

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Configuration
+from rl_router_api.health import GuardVerdict
+from rl_router_api.policies.rulings import Ruling, Rulings
 from rl_router_api.policies.situation import Terms, situation_of
 from rl_router_api.routing.decide import Candidate, PastCall
 from rl_router_api.routing.limits import limits_of
@@ -18,14 +20,15 @@ from rl_router_policy.situation import Situation
 from fakes.testbed.requests import chat_request
 from fakes.upstreams.recorded import UnusedTransport
 
-TERMS = Terms(unit=0.01, second_price=0.001, verdict="off", ranking=("alpha",))
+RULING = Ruling(GuardVerdict(verdict="off"), ranking=("alpha",))
+TERMS = Terms(unit=0.01, second_price=0.001, rulings=Rulings(RULING, {}))
 
 
 def situation(
     *messages: dict[str, Any], candidates: tuple[Candidate, ...] = (), calls: tuple[PastCall, ...] = (), **fields: Any
 ) -> Situation:
     request = chat_request(messages=list(messages), **fields)
-    limits = limits_of(request, fleet_of(Configuration(), (), UnusedTransport()), Ledger("r"))
+    limits = limits_of(request, fleet_of(Configuration(), (), UnusedTransport()), TERMS.unit, Ledger("r"))
     return situation_of(request, candidates, limits, calls, TERMS)
 
 
@@ -78,7 +81,7 @@ async def test_a_candidate_has_the_price_the_cost_and_the_size_of_its_target() -
         "alpha", "call_alpha", price=target[0].price, input_tokens=1_000, latency=0.5, model="Org/Model-7B"
     )
     (read,) = situation(says("user", "Hi"), candidates=(candidate,)).candidates
-    assert (read.tool, read.target, read.latency) == ("call_alpha", "alpha", 0.5)
+    assert (read.tool, read.target, read.model, read.latency) == ("call_alpha", "alpha", "Org/Model-7B", 0.5)
     assert read.price is not None
     assert (read.price.input, read.price.output, read.cost) == (2.0, 8.0, pytest.approx(0.003))
     assert read.profile is not None

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Runs the server. Returns 0 after a signal, or a value of the enum `ExitCode` if the server cannot start."""
+    """Runs the server. Returns 0 after SIGTERM or SIGINT, or a value of `ExitCode` if the server cannot start.
+
+    Raises SystemExit if the command line is invalid or asks for help.
+    """
     open_closed_streams()
     options = flags.parse(sys.argv[1:])
     # The server keeps running after its terminal is closed.
@@ -69,7 +72,7 @@ def _decisions(options: flags.Options) -> Decisions | None:
     # The libraries of the policy need memory and time to load, so only a server that decides by the policy loads them.
     from rl_router_model.decisions import endpoint, learned_policy
 
-    return endpoint.Decisions(learned_policy.load(options.artefact))
+    return endpoint.Decisions(learned_policy.NewestPolicy(options.artefact, _print))
 
 
 def _load(options: flags.Options, model: Path, chat_template: str) -> engine.Engine:

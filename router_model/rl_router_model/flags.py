@@ -140,8 +140,8 @@ def _add_decisions(parser: argparse.ArgumentParser) -> None:
         "--artefact",
         default="bundled",
         metavar="FOLDER",
-        help="folder with the artefact of the learned policy, or with several artefacts, of which the newest counts "
-        "(default: the bundled artefact)",
+        help="folder with the artefact of the learned policy, or with several artefacts, of which the newest counts. "
+        "The server uses a newer artefact as soon as it appears (default: the bundled artefact)",
     )
 
 

@@ -60,6 +60,8 @@ class ChatApi:
         """Returns the web application, which has its routes under `/` and under the path prefix `root_path`."""
         application = web.Application(middlewares=[_in_openai_shape, self._guard], client_max_size=MAX_BODY)
         application.cleanup_ctx.append(self._connected)
+        if self._decisions is not None:
+            application.cleanup_ctx.append(self._decisions.refreshed)
         for prefix in dict.fromkeys(("", self._root_path)):
             application.router.add_get(f"{prefix}/health", _health)
             application.router.add_get(f"{prefix}/v1/models", self._list_models)

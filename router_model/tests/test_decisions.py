@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,17 +13,19 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
+from rl_router_api.config import tool_name
 from rl_router_model import server
 from rl_router_model.decisions.endpoint import Decisions
-from rl_router_model.decisions.learned_policy import load
+from rl_router_model.decisions.learned_policy import NewestPolicy
 from rl_router_model.engine import Engine
 from rl_router_model.language_model import LanguageModel
 from rl_router_model.problem import ExitCode, StartError
 from rl_router_policy.situation import Call, Candidate, Price, Situation
 from rl_router_policy.wire import as_json
 
-from fakes.policy.artefacts import write_artefact
+from fakes.policy.artefacts import overflowing, write_artefact
 from fakes.policy.requests import completion_request, schema, tool
+from fakes.testbed.waiting import until
 from fakes.upstreams.answers import text
 from fakes.upstreams.server import Upstream
 
@@ -38,7 +41,7 @@ TOOLS = [tool("call_alpha"), tool("call_beta_2")]
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory) -> Decisions:
     folder = write_artefact(tmp_path_factory.mktemp("a") / "a", {"alpha": 0.6, "beta-2": 0.9, "gamma": 0.3})
-    return Decisions(load(str(folder)))
+    return Decisions(NewestPolicy(str(folder), print))
 
 
 class Port8000:
@@ -193,6 +196,12 @@ async def test_without_the_field_a_text_says_which_calls_failed(port: Port8000) 
     assert json.loads(answer["choices"][0]["message"]["content"]) == {"ask": "alpha"}
 
 
+@pytest.mark.parametrize("name", ["gpt-4o", "Org/Größe 7B", "モデル", "a" * 90, "call_x"])
+def test_a_tool_of_the_router_api_calls_the_target_that_the_router_api_means(tmp_path: Path, name: str) -> None:
+    policy = NewestPolicy(str(write_artefact(tmp_path / "a", {name: 0.5})), print).current
+    assert policy.target_of(tool_name(name)) == name
+
+
 OTHER_REQUESTS: dict[str, dict[str, Any]] = {
     "no tools": {},
     "a tool of the client": {"tools": [*TOOLS, tool("search")]},
@@ -265,15 +274,74 @@ async def test_a_wrong_field_is_a_400_that_names_the_field(
     assert words in error["message"]
 
 
+async def test_a_new_artefact_is_used_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    first = write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
+    lines: list[str] = []
+    newest = NewestPolicy(str(tmp_path), lines.append)
+    before = newest.current
+    async with running(Decisions(newest)) as port:
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
+        write_artefact(tmp_path / "second", {"alpha": 0.95, "beta-2": 0.9})
+        await until(lambda: len(lines) == 1, "the new artefact")
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_alpha", {})
+        (entry,) = (await port.client.get("/v1/models")).json()["data"]
+        assert entry["rl_router"]["artefact"] == newest.current.artefact.hash != before.artefact.hash
+        assert lines == [f"the policy uses the newest artefact: {newest.current.artefact.hash}"]
+        shutil.copytree(first, tmp_path / "third")
+        (tmp_path / "third" / "manifest.json").touch()
+        (tmp_path / "third" / "policy.safetensors").write_bytes(b"damaged")
+        await until(lambda: len(lines) == 2, "the refusal")
+        assert lines[1].startswith(f"--artefact: {tmp_path}/third/policy.safetensors: the SHA-256 is")
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_alpha", {})
+
+
+async def test_a_removed_artefact_stays_in_use(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
+    lines: list[str] = []
+    async with running(Decisions(NewestPolicy(str(tmp_path), lines.append))) as port:
+        shutil.rmtree(tmp_path / "first")
+        await until(lambda: lines, "the refusal")
+        assert "contains no artefact" in lines[0]
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
+
+
+async def test_after_a_start_the_newest_artefact_that_can_be_read_is_used(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "first", {"alpha": 0.6, "beta-2": 0.9})
+    write_artefact(tmp_path / "second", {"alpha": 0.95, "beta-2": 0.9}, format=99)
+    lines: list[str] = []
+    async with running(Decisions(NewestPolicy(str(tmp_path), lines.append))) as port:
+        assert called(await port.answer(**completion_request(CHOICE))) == ("call_beta_2", {})
+        assert "has the format 99, not 1" in lines[0]
+
+
+async def test_an_error_in_the_policy_is_a_text_with_the_reason(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "a", {"alpha": 0.6}, tensors=overflowing(1))
+    lines: list[str] = []
+    async with running(Decisions(NewestPolicy(str(tmp_path), lines.append))) as port:
+        answer = await port.answer(tools=TOOLS, rl_router=as_json(CHOICE))
+        assert answer["choices"][0]["message"]["content"] == answer["rl_router"]["reason"] == lines[0]
+        assert lines[0].startswith("the policy failed: ")
+        question = {"type": "choice", "choices": [{"value": "alpha"}, {"value": "beta-2"}]}
+        refused = await port.post({"input": "2 + 2", "questions": [question]}, "/v1/decisions")
+        assert refused.json()["answers"][0]["type"] == "refusal"
+
+
 def test_a_missing_artefact_is_a_command_line_error(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="contains no artefact") as error:
-        load(str(tmp_path))
+    with pytest.raises(StartError, match=r"contains no artefact\. .*, or use --decide") as error:
+        NewestPolicy(str(tmp_path), print)
     assert error.value.code == ExitCode.COMMAND_LINE
+
+
+def test_a_damaged_proof_is_a_command_line_error(tmp_path: Path) -> None:
+    folder = write_artefact(tmp_path / "a", {"alpha": 0.5})
+    (folder / "guard.json").write_text("[]")
+    with pytest.raises(StartError, match=r"--artefact: .*guard.json: `format` is None, not 1"):
+        NewestPolicy(str(folder), print)
 
 
 def test_a_damaged_artefact_is_a_command_line_error(tmp_path: Path) -> None:
     folder = write_artefact(tmp_path / "a", {"alpha": 0.5})
     (folder / "policy.safetensors").write_bytes(b"")
     with pytest.raises(StartError, match=r"--artefact: .*policy.safetensors: the SHA-256 is") as error:
-        load(str(tmp_path))
+        NewestPolicy(str(tmp_path), print)
     assert error.value.code == ExitCode.COMMAND_LINE

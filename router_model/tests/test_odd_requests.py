@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from rl_router_model.decisions.endpoint import Decisions
 from rl_router_model.decisions.error import RequestError
-from rl_router_model.decisions.learned_policy import load
+from rl_router_model.decisions.learned_policy import NewestPolicy
 
 from fakes.policy.artefacts import write_artefact
 from fakes.policy.requests import schema, tool
@@ -45,7 +45,7 @@ SITUATIONS = objects("text", "value", "guard", "ranking", "context", "turns_left
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory) -> Decisions:
     folder: Path = write_artefact(tmp_path_factory.mktemp("a") / "a", {"alpha": 0.6})
-    return Decisions(load(str(folder)))
+    return Decisions(NewestPolicy(str(folder), print))
 
 
 @given(

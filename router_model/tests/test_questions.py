@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rl_router_model.decisions.error import RequestError
-from rl_router_model.decisions.learned_policy import LearnedPolicy, load
+from rl_router_model.decisions.learned_policy import LearnedPolicy, NewestPolicy
 from rl_router_model.decisions.questions import answer
 from rl_router_policy.situation import Call, Candidate, Situation
 from rl_router_policy.wire import as_json as fields_of
@@ -29,7 +29,7 @@ SITUATION = Situation("Why?", CANDIDATES, guard="off")
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> LearnedPolicy:
     folder: Path = write_artefact(tmp_path_factory.mktemp("a") / "a", {"alpha": 0.6, "beta": 0.63})
-    return load(str(folder))
+    return NewestPolicy(str(folder), print).current
 
 
 def choice(*values: Any, **fields: Any) -> dict[str, Any]:

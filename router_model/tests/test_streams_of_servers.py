@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from fakes.ports import free_ports
 from fakes.testbed.streams import broken_pipe, full_pipe, redirected
 from fakes.testbed.waiting import until
-from fakes.upstreams.ports import free_ports
 
 STREAMS = {
     "all closed": "<&- >&- 2>&-",

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from fakes.ports import free_port, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "scripts" / "demo.py"
@@ -33,7 +34,7 @@ class Demo(NamedTuple):
 
 def start(*, until: str, **environment: str) -> Demo:
     """Starts a demonstration on free ports. Returns when a line of the output contains `until`."""
-    model_port, serve_port = free_port(), free_pair()
+    model_port, serve_port = free_port(), free_ports(2)[0]
     command = [sys.executable, str(DEMO), "--model-port", str(model_port), "--serve-port", str(serve_port)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -52,24 +53,6 @@ def start(*, until: str, **environment: str) -> Demo:
 def end(demo: Demo) -> None:
     demo.process.terminate()
     demo.process.communicate(timeout=60)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_pair() -> int:
-    """Returns a free port whose successor is also free, because the API uses the successor as its admin port.
-
-    Both ports are below the system's ephemeral ports, so that the system gives the ports to no other
-    process in the meantime.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        if not listens(port) and not listens(port + 1):
-            return port
 
 
 def listens(port: int) -> bool:
@@ -187,7 +170,7 @@ def test_the_error_about_a_failed_child_has_its_last_line(tmp_path: Path) -> Non
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text("import sys\nprint('loading')\nsys.exit('no memory left')\n")
-    ports = ("--model-port", str(free_port()), "--serve-port", str(free_pair()))
+    ports = ("--model-port", str(free_port()), "--serve-port", str(free_ports(2)[0]))
     process = subprocess.run(
         [sys.executable, str(DEMO), *ports, "--once"], capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = ROOT / "serve.sh"
 
@@ -30,12 +32,6 @@ def serve(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.C
         ["bash", str(SERVE), *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd,
         env={**os.environ, **environment},
     )  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Trains and measures policies on public tables, and writes the figures into a folder: `make lab-bench DATA=FOLDER`.
 
-The folder of the tables contains the files `llmrouter.jsonl.gz`, `mmlu-pro.jsonl.gz`, `zeroeval.jsonl.gz` and
-`models.json`. All measures take some hours on two cores.
+The folder of the tables contains the files `llmrouter.jsonl.gz`, `mmlu-pro.jsonl.gz`, `zeroeval.jsonl.gz`,
+`mmlu-pro-answers.jsonl.gz`, `zeroeval-answers.jsonl.gz` and `models.json`. All measures take some hours on two cores.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _measure(name: str, data: Path, seeds: Sequence[int], folds: int, out: Path)
 def _about(name: str, data: Path, seeds: Sequence[int], settings: Settings) -> dict[str, Any]:
     options = "".join([f" --seed {seed}" for seed in seeds]) if tuple(seeds) != MEASURES[name].seeds else ""
     options += f" --folds {settings.folds}" if settings.folds != FOLDS else ""
-    inputs = [data / f"{table}.jsonl.gz" for table in ("llmrouter", "mmlu-pro", "zeroeval")] + [data / "models.json"]
+    inputs = [data / f"{table}.jsonl.gz" for table in MEASURES[name].tables] + [data / "models.json"]
     return {
         "command": f"make lab-bench DATA=FOLDER OPTIONS='--only {name}{options}'",
         "seeds": list(seeds),

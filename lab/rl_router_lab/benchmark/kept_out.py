@@ -41,7 +41,7 @@ def cross_validated(tables: Sequence[Table], seed: int, settings: Settings) -> l
     Each prompt is predicted by a policy that was trained on four fifths of the tables without the prompt. The figures
     are those of the stage that the training chose, and those of each stage.
     """
-    folds = [np.array([_fold(prompt.key, seed) for prompt in table.prompts]) for table in tables]
+    folds = [np.array([fold_of(prompt.key, seed) for prompt in table.prompts]) for table in tables]
     expected: list[dict[str, list[Predictions]]] = [{} for _ in tables]
     for fold in range(settings.folds):
         training = joined([table.rows(of != fold) for table, of in zip(tables, folds, strict=True)])
@@ -103,5 +103,6 @@ def _tested(table: Table, folds: np.ndarray, count: int) -> Table:
     return table.rows(np.concatenate([np.where(folds == fold)[0] for fold in range(count)]))
 
 
-def _fold(key: str, seed: int) -> int:
+def fold_of(key: str, seed: int) -> int:
+    """Returns the fold of the prompt with a key, from 0 to 4."""
     return int(hashlib.sha256(f"fold/{seed}/{key}".encode()).hexdigest(), 16) % FOLDS

@@ -18,17 +18,23 @@ from .few import few
 from .kept_out import Settings, cross_validated, trivial
 from .pairs import PAIRS, pair_figures
 from .unseen import unseen
+from .verifier import answered_table, verified
 
 Result = dict[str, Any]
 _SPEED_PROMPTS, _SPEED_MODELS = 6_000, 9
+_TABLES = ("llmrouter", "mmlu-pro", "zeroeval")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A function that yields the result so far from the folder of the tables, and the default seeds of the function."""
+    """A function that yields the result so far from the folder of the tables.
+
+    The attribute `seeds` contains the default seeds of the function, and `tables` the tables that the function reads.
+    """
 
     run: Callable[[Path, Sequence[int], Settings], Iterator[Result]]
     seeds: tuple[int, ...] = (1, 2, 3)
+    tables: tuple[str, ...] = _TABLES
 
 
 def _alone(pool: str, data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
@@ -72,6 +78,10 @@ def _pairs(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Res
         yield result
 
 
+def _verifier(name: str, data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
+    yield from verified(answered_table(data, name), seeds, settings)
+
+
 def _speed(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
     table = pools.pool_table(data, "mmlu-pro")
     table = table.rows(np.arange(_SPEED_PROMPTS)).columns(table.models[:_SPEED_MODELS])
@@ -92,4 +102,6 @@ MEASURES = {
     "pairs": Measure(_pairs),
     "speed": Measure(_speed, seeds=(1,)),
     "unseen": Measure(_unseen, seeds=(1,)),
+    "verifier": Measure(partial(_verifier, "zeroeval"), (1,), ("zeroeval", "zeroeval-answers")),
+    "verifier-mmlu-pro": Measure(partial(_verifier, "mmlu-pro"), (1,), ("mmlu-pro", "mmlu-pro-answers")),
 }

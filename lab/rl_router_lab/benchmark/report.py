@@ -17,6 +17,20 @@ _STAGES = {
     "outcomes": "only the first stage",
     "gradient": "both stages",
 }
+_JUDGES = {
+    "length": "the length of the answer",
+    "predictor": "the predictor alone",
+    "answer": "the verifier with the answer",
+    "four": "the verifier with the answers of four cheap models",
+    "answer_minus_predictor": "the verifier with the answer less the predictor alone",
+    "four_minus_predictor": "the verifier with the answers of four cheap models less the predictor alone",
+}
+_JUDGED = {
+    "auroc_within": "AUROC within task and model",
+    "auroc_pooled": "AUROC over all answers",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+}
 _HEADER = """\
 # Results of the lab's benchmark
 
@@ -28,6 +42,12 @@ Apart from a few duplicates, the policies were tested on prompts that they were 
 alone and of one policy over all tables, the prompts are split into five folds, and the policy that predicts a fold was
 trained on the other four. If such a row says "2 of 5 folds", only two of the folds were tested. In the rows with 200
 prompts and of a model that was never seen, at most 4 % of the test prompts have the same text as a training prompt.
+
+In the rows of answers, the predictor and the verifier that judge a fold were trained on the other four folds. An AUROC
+within task and model is the mean over all pairs of a task and a model with at least 50 answers. The four cheap models
+are those with the highest mean scores in the training, apart from the model that is judged, among the models whose
+prices per million tokens of input and of output add up to at most 2 US dollars. Shorter answers count as better for the
+AUROC of the length. The differences are resampled in pairs.
 
 A value is the mean over the seeds, and the ends of its interval are the means of the ends of the seeds' 95 % intervals.
 If only some of the seeds have a match, the column `seeds` says how many, and only these seeds count. In the rows of a
@@ -55,7 +75,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield from _policies(f"one policy over all tables, on {_TITLES[pool]}{_folds(figures)}", figures["seeds"])
     for pool, figures in found.get("few", {}).items():
         each = [seed["aiq_gain"] for seed in figures["seeds"].values()]
-        yield _row(f"200 prompts of {_TITLES[pool]}, which was left out, 4 models: AIQ gain", each)
+        yield _row(f"policy trained without {_TITLES[pool]}, adapted to 200 of its prompts, 4 models: AIQ gain", each)
     for pool, figures in found.get("pairs", {}).items():
         each = [seed["apgr"] for seed in figures["seeds"].values()]
         name = f"{figures['strong']} or {figures['weak']}, {figures['labels']:,} labels of {_TITLES[pool]}"
@@ -65,6 +85,9 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
             f"a model never seen, {count.removeprefix('after ')} outcomes, mean of {len(found['unseen']['by_model'])}"
         )
         yield _row(f"{what} models: AUROC below a trained model's", [gap], "")
+    for name, title in (("verifier", "ZeroEval"), ("verifier-mmlu-pro", "MMLU-Pro")):
+        if name in found:
+            yield from _judges(f"answers of {title}{_folds(found[name])}", found[name]["seeds"])
     if "speed" in found:
         speed = found["speed"]
         what = f"training of {speed['prompts']:,} prompts and {speed['models']} models on two cores"
@@ -84,6 +107,14 @@ def _policies(what: str, seeds: Mapping[str, Any]) -> Iterator[tuple[str, str, s
     qualities = [figures["calibration"] for figures in seeds.values()]
     yield _row(f"{what}: Brier score", [figures["brier"] for figures in qualities], "")
     yield _row(f"{what}: calibration error", [figures["calibration_error"] for figures in qualities], "")
+
+
+def _judges(what: str, seeds: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for judge, words in _JUDGES.items():
+        for measure, name in _JUDGED.items():
+            each = [figures[judge][measure] for figures in seeds.values() if measure in figures[judge]]
+            if each:
+                yield _row(f"{what}, {words}: {name}", each, "+" if "minus" in judge else "")
 
 
 def _baselines(title: str, baselines: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -9,14 +9,13 @@ from decimal import Decimal
 from rl_router_api.accounting.money import FREE, NOTHING, cost_of, total
 from rl_router_api.accounting.usage import Usage
 from rl_router_api.config import Target
+from rl_router_policy.guard import MARGIN
 
 from ..table import USUAL_TOKENS
 from .power import prompts_for, provable_gain
 
 _OTHER_TOKENS = 250
 """The number of output tokens of a usual answer to a prompt without a known family."""
-GUARD_MARGIN = 0.02
-"""The default of the option `routing.guard_margin`."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,11 @@ class Plan:
             return ["the budget pays for no prompt"]
         gain = provable_gain(self.affordable, self.deviation)
         half = prompts_for(gain / 2, self.deviation)
-        served = max(gain - GUARD_MARGIN, 0.0)
+        served = max(gain - MARGIN, 0.0)
         return [
             f"{self.affordable:,} prompts prove a gain of {gain:.3f} in mean utility in 4 of 5 cases. Half of this gain"
             f" needs {half:,} prompts",
-            f"with a guard margin of {GUARD_MARGIN}, a policy with a gain of {served:.3f} may serve in 4 of 5 cases",
+            f"with a guard margin of {MARGIN}, a policy with a gain of {served:.3f} may serve in 4 of 5 cases",
         ]
 
 

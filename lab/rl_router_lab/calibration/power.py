@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
+from rl_router_policy.guard import MIN_PROMPTS, POWER, level_of, prompts_needed
 
 USUAL_DEVIATION = 0.4
 """The standard deviation of the difference in utility between a policy and one target from prompt to prompt, if no
 answers are graded yet. On the public tables the value lies between 0.3 and 0.45."""
-_LEVEL = 0.05 / 2
-"""The level of the guard's first test on a table."""
-_POWER = 0.8
-_MIN_PROMPTS = 30
 
 
 def provable_gain(prompts: int, deviation: float) -> float:
@@ -25,12 +22,12 @@ def provable_gain(prompts: int, deviation: float) -> float:
     sqrt(prompts).
     """
     normal = NormalDist()
-    return (normal.inv_cdf(1 - _LEVEL) + normal.inv_cdf(_POWER)) * deviation / math.sqrt(prompts)
+    return (normal.inv_cdf(1 - level_of(1)) + normal.inv_cdf(POWER)) * deviation / math.sqrt(prompts)
 
 
 def prompts_for(gain: float, deviation: float) -> int:
     """Returns the number of prompts that prove a gain in mean utility in 4 of 5 tables."""
-    return math.ceil((provable_gain(1, deviation) / gain) ** 2)
+    return prompts_needed(gain, deviation, level_of(1))
 
 
 def deviation_of(scores: Sequence[Sequence[float]]) -> float:
@@ -40,7 +37,7 @@ def deviation_of(scores: Sequence[Sequence[float]]) -> float:
     scores, returns the usual deviation.
     """
     table = np.array(scores, np.float64)
-    if len(table) < _MIN_PROMPTS or table.shape[1] < 2:
+    if len(table) < MIN_PROMPTS or table.shape[1] < 2:
         return USUAL_DEVIATION
     pairs = itertools.combinations(range(table.shape[1]), 2)
     deviation = float(np.median([(table[:, left] - table[:, right]).std(ddof=1) for left, right in pairs]))

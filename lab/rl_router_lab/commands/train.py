@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> None:
         from ..training.adapt import adapt
         from ..training.artefact import Provenance, write_artefact
         from ..training.fit import fit
+        from ..training.verifier import verifier_of
     except ModuleNotFoundError as error:
         raise LabError(f"training needs the module {error.name}. Run pip install 'rl-router[lab]'") from None
     if options.out.exists():
@@ -59,9 +60,12 @@ def run(options: argparse.Namespace) -> None:
     else:
         fitted = adapt(base.predictor, table, models, options.seed)
     provenance = Provenance(options.seed, options.table, options.leave_out, licences, base)
-    write_artefact(options.out, fitted, table, models, provenance)
+    kept = verifier_of(table, fitted, base, options.seed)
+    write_artefact(options.out, fitted, table, models, provenance, kept)
     size = f"{len(table.prompts):,} prompts and {len(table.models)} models"
     print(f"{options.out}: trained on {size} in {time.monotonic() - begun:.0f} s")
+    if table.answers is not None and kept is None:
+        print("no verifier was trained, because fewer than 100 prompts have an answer with a score")
 
 
 def _table(options: argparse.Namespace) -> tuple[Table, Models]:

@@ -1,8 +1,8 @@
 """Adapts a trained predictor to a table that is too small for a training of its own.
 
-The item network stays as it is. The vector of each target becomes the maximum a posteriori after the target's outcomes.
-The table is split into five parts by the text of the prompts. For each part, the other parts give predictions. These
-predictions decide which prior the policy uses, and how much the memory counts.
+The item network stays as it is. The vector of each target follows from the target's outcomes. The table is split into
+five parts by the text of the prompts. For each part, the other parts give predictions. These predictions decide how
+much the memory counts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from ..models import Models
 from ..table import Table
 from .fit import MEMBERS, Data, Fitted, Recall, best_option, memory_of, prepared, utility_interval
 
-_ABILITIES = (0.0, 0.5, 1.0)
-"""The factors of the abilities that a prior expects. With 0, the prior expects the same quality for all prompts."""
 _RECALL = Recall(30, (0.0, 0.4, 0.7))
 """The shares are larger than in `fit`, because the network was trained on other prompts than the table's."""
 
@@ -29,11 +27,11 @@ def adapt(base: Predictor, table: Table, models: Models, seed: int) -> Fitted:
     data = prepared(table, models, base.embedding, seed, base.scaler)
     network = base.outcomes.network
     items = np.stack([network.items(row) for row in data.examples.inputs])
-    priors = {f"abilities {share:g}": _prior(base.outcomes.targets, share) for share in _ABILITIES}
-    held_out = {name: _held_out(data, items, table, models, prior) for name, prior in priors.items()}
+    prior = base.outcomes.targets
+    held_out = {"outcomes": _held_out(data, items, table, models, prior)}
     stages, best, weight, blended = best_option(data, held_out, _RECALL)
-    vectors = _adapted(priors[best], items, table, models)
-    targets = replace(priors[best], names=table.models, vectors=vectors)
+    vectors = _adapted(prior, items, table, models)
+    targets = replace(prior, names=table.models, vectors=vectors)
     predictor = replace(
         base,
         outcomes=Head(network, targets),
@@ -43,14 +41,7 @@ def adapt(base: Predictor, table: Table, models: Models, seed: int) -> Fitted:
     )
     qualities = _chances(items, vectors).mean(axis=0).astype(np.float32)
     means, interval = items.mean(axis=0).astype(np.float32), utility_interval(blended, data)
-    return Fitted(predictor, None, qualities, means, blended, stages, interval)
-
-
-def _prior(targets: Targets, abilities: float) -> Targets:
-    """Returns targets whose expected abilities are multiplied by a factor."""
-    factors = np.full(targets.vectors.shape[-1], abilities, np.float32)
-    factors[0] = 1
-    return replace(targets, vectors=targets.vectors * factors, profile=targets.profile * factors)
+    return Fitted(predictor, None, qualities, means, blended, held_out[best], stages, interval)
 
 
 def _adapted(prior: Targets, items: np.ndarray, table: Table, models: Models) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rl_router_policy.artefact import Artefact, save_artefact
 from rl_router_policy.predictor import Predictor
+from rl_router_policy.verifier import Verifier
 
 from ..models import Models
 from ..table import Table
@@ -40,7 +41,22 @@ class Provenance:
         return sorted({*earlier, *[prompt.short_key for prompt in table.prompts]})
 
 
-def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, provenance: Provenance) -> None:
+@dataclass(frozen=True)
+class KeptVerifier:
+    """A verifier for an artefact, and what the manifest says about the verifier's training."""
+
+    verifier: Verifier
+    about: Mapping[str, Any]
+
+
+def write_artefact(
+    folder: Path,
+    fitted: Fitted,
+    table: Table,
+    models: Models,
+    provenance: Provenance,
+    kept: KeptVerifier | None = None,
+) -> None:
     """Writes an artefact into a new folder. Raises OSError if the folder contains files or cannot be written."""
     predictor = fitted.predictor
     manifest = {
@@ -55,13 +71,15 @@ def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, p
         "mean_utility": fitted.stages,
         "mean_utility_interval": fitted.interval,
         "targets": [_target(table, models, at) for at in range(len(table.models))],
+        **({"verifier": kept.about} if kept else {}),
         "trained_on": provenance.trained_on(table),
     }
     memory: dict[str, np.ndarray] = {
         "keys": predictor.memory.keys.astype(np.float16),
         "scores": predictor.memory.scores,
     }
-    save_artefact(folder, manifest, {**_tensors(predictor), **_means(fitted)}, memory)
+    policy = {**_tensors(predictor), **_means(fitted)}
+    save_artefact(folder, manifest, policy, memory, kept.verifier if kept else None)
 
 
 def _tensors(predictor: Predictor) -> dict[str, np.ndarray]:

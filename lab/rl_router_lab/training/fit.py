@@ -47,7 +47,7 @@ class Recall:
     shares: tuple[float, ...]
 
 
-_RECALL = Recall(40, (0.0, 0.2, 0.4))
+_RECALL = Recall(40, (0.2, 0.4))
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ class Fitted:
 
     The attribute `gradient` is the head of the second stage, even if the predictor does not use it. It is None if
     the second stage did not run. The attribute `held_out` contains a preference for each prompt and target, predicted
-    by a network that was not trained on the prompt and a memory without it. The attribute `stages` contains the mean
-    utility of each option that the training tried, and `interval` the 95 % interval of the best option's mean utility.
+    by a network that was not trained on the prompt and a memory without it. The attribute `qualities` contains such
+    predictions of the quality, without a memory. The attribute `stages` contains the mean utility of each option that
+    the training tried, and `interval` the 95 % interval of the best option's mean utility.
     """
 
     predictor: Predictor
@@ -65,6 +66,7 @@ class Fitted:
     mean_qualities: np.ndarray
     mean_items: np.ndarray
     held_out: np.ndarray
+    qualities: np.ndarray
     stages: dict[str, float]
     interval: tuple[float, float]
 
@@ -105,14 +107,35 @@ def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress:
     qualities = np.mean([_chances(weights, data.examples) for weights in first], axis=0).mean(axis=0)
     items = _mean_items(heads[0].network, data.examples.inputs)
     interval = utility_interval(blended, data)
-    return Fitted(predictor, heads[1], qualities.astype(np.float32), items, blended, stages, interval)
+    means = qualities.astype(np.float32)
+    return Fitted(predictor, heads[1], means, items, blended, held_out["outcomes"], stages, interval)
+
+
+@dataclass(frozen=True)
+class FirstStage:
+    """A predictor that only the first stage trained, and that does not use its memory.
+
+    The attributes `mean_qualities` and `qualities` are those of `Fitted`.
+    """
+
+    predictor: Predictor
+    mean_qualities: np.ndarray
+    qualities: np.ndarray
+
+
+def fit_first_stage(table: Table, models: Models, embedding: Embedding, seed: int) -> FirstStage:
+    """Returns a predictor that only the first stage trained, with its figures."""
+    data = prepared(table, models, embedding, seed)
+    members = _first_stage(data, seed, lambda *_: None)
+    memory = memory_of(data, 0.0, _RECALL)
+    predictor = Predictor(embedding, data.scaler, _head(table, data, members), None, data.lengths, memory)
+    means = np.mean([_chances(weights, data.examples) for weights in members], axis=0).mean(axis=0)
+    return FirstStage(predictor, means.astype(np.float32), _held_out(data, members))
 
 
 def fit_outcomes(table: Table, models: Models, embedding: Embedding, seed: int) -> Predictor:
     """Returns a predictor that only the first stage trained, and that does not use its memory."""
-    data = prepared(table, models, embedding, seed)
-    head = _head(table, data, _first_stage(data, seed, lambda *_: None))
-    return Predictor(embedding, data.scaler, head, None, data.lengths, memory_of(data, 0.0, _RECALL))
+    return fit_first_stage(table, models, embedding, seed).predictor
 
 
 def _first_stage(data: Data, seed: int, progress: Progress) -> list[Weights]:
@@ -174,10 +197,10 @@ def _held_out(data: Data, members: Sequence[Weights]) -> np.ndarray:
 def best_option(
     data: Data, held_out: Mapping[str, np.ndarray], recall: Recall
 ) -> tuple[dict[str, float], str, float, np.ndarray]:
-    """Returns the mean utility of each option, and the best option: stage or prior, memory share, preferences.
+    """Returns the mean utility of each option, and the best option: stage, memory share, preferences.
 
-    The argument `held_out` contains the predictions of each stage or prior for prompts that were not trained on. Each
-    stage or prior is tried with several shares of the memory.
+    The argument `held_out` contains the predictions of each stage for prompts that were not trained on. Each stage is
+    tried with several shares of the memory.
     """
     values: dict[tuple[str, float], tuple[float, np.ndarray]] = {}
     for stage, chances in held_out.items():

@@ -56,7 +56,7 @@ def train(
     seed: int,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Weights:
-    """Returns improved weights of one member, or the weights `start` if no epoch improved the choice.
+    """Returns improved weights of one network, or the weights `start` if no epoch improved the measured choices.
 
     The argument `stopping` says which prompts are not trained on, as in the first stage.
     """

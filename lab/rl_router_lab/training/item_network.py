@@ -13,6 +13,10 @@ HIDDEN, ABILITIES = 128, 16
 INPUT_DROPOUT, HIDDEN_DROPOUT = 0.5, 0.2
 """The shares of the inputs and of the hidden numbers that a training step omits at random."""
 
+_OWN_SPREAD = 0.05
+"""The standard deviation of the targets' own vectors before the training. With larger numbers, the random differences
+between targets remain in the trained vectors and worsen the predictions."""
+
 Weights = dict[str, Any]
 """The weights of one member: hidden (inputs, hidden), bias (hidden), item (hidden, abilities), profile (profile, 1 +
 abilities) and own (targets, 1 + abilities). The vector of a target is its profile's vector plus its own vector."""
@@ -24,7 +28,7 @@ def initial(key: Array, inputs: int, profiles: np.ndarray, means: np.ndarray) ->
     The argument `profiles` has the shape (targets, profile), and `means` contains the mean score of each target.
     """
     first, second, third = jax.random.split(key, 3)
-    own = 0.3 * jax.random.normal(third, (len(profiles), 1 + ABILITIES))
+    own = _OWN_SPREAD * jax.random.normal(third, (len(profiles), 1 + ABILITIES))
     chances = np.clip(means, 0.02, 0.98)
     return {
         "hidden": jax.random.normal(first, (inputs, HIDDEN)) / np.sqrt(inputs),

@@ -35,7 +35,7 @@ class _Nodes(GenerateJsonSchema):
         return {
             "type": "string",
             "maxLength": whole + fraction + 1,
-            "pattern": rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{fraction}}})?$",
+            "pattern": f"^{_above_zero(whole, fraction) if 'gt' in schema else _decimal(whole, fraction)}$",
             REMEDY: 'a price or cost must be a decimal number of 0 or more, in quotes such as "0.25", with at most'
             f" {whole} digits before and {fraction} digits after the decimal point",
         }
@@ -49,7 +49,7 @@ class _Nodes(GenerateJsonSchema):
         return {
             **number,
             "pattern": f"^({'|'.join(words['enum'])}|{pattern})$",
-            REMEDY: f'the value must be {", ".join(words["enum"])}, or a decimal number in quotes such as "0.25"',
+            REMEDY: f'the value must be {", ".join(words["enum"])}, or a number above 0 in quotes such as "0.25"',
         }
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
@@ -59,6 +59,17 @@ class _Nodes(GenerateJsonSchema):
             if not _declared_here(schema["cls"], name):
                 _describe_default(node)
         return result
+
+
+def _decimal(whole: int, fraction: int) -> str:
+    """Returns the pattern of a decimal number with at most the given numbers of digits."""
+    return rf"[0-9]{{1,{whole}}}(\.[0-9]{{1,{fraction}}})?"
+
+
+def _above_zero(whole: int, fraction: int) -> str:
+    """Returns the pattern of such a number above 0 without leading zeros. Patterns of CEL have no lookahead."""
+    parts = "|".join(f"{'0' * zeros}[1-9][0-9]{{0,{fraction - zeros - 1}}}" for zeros in range(fraction))
+    return rf"([1-9][0-9]{{0,{whole - 1}}}(\.[0-9]{{1,{fraction}}})?|0\.({parts}))"
 
 
 def _declared_here(model: type[BaseModel], field: str) -> bool:

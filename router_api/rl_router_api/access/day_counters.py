@@ -68,7 +68,8 @@ class DayCounters:
     def _begin_day(self) -> None:
         """Resets the counters on a new day (UTC).
 
-        If the system clock was set back to an earlier day, the counters are reset 24 hours after the previous reset.
+        If the system clock was set back, it may still show an earlier day 24 hours after the previous reset. In this
+        case, the counters are reset at this time.
         """
         today, now = int(time.time()) // _DAY, int(time.monotonic())
         day, begun = _HEADER.unpack_from(self._table, 0)

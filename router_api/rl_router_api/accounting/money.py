@@ -70,8 +70,10 @@ def _with_defaults(price: Price) -> Charges:
 
 
 def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
-    """Returns the highest input price and the highest output price that may apply to a request with at most
-    `input_tokens` input tokens."""
+    """Returns the highest input price and the highest output price that may apply to a request.
+
+    The request has at most `input_tokens` input tokens, and no service tier or a service tier in `CHEAP_TIERS`.
+    """
     if not price.tiers and not price.service_tiers:
         caches = (price.cached_input, price.cache_write, price.cache_write_long)
         return max([price.input, *[rate for rate in caches if rate is not None]]), price.output

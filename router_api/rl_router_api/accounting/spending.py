@@ -88,7 +88,8 @@ class MaxCost:
     def refusal(self, reasons: str, /) -> UnaffordableError:
         message = (
             f"No model fits the `max_cost` of {self._dollars:f} USD ({reasons})."
-            " Raise `router.max_cost` (or the server's `routing.max_cost`, if that is lower), or lower `max_tokens`."
+            " Raise the request's `router.max_cost` (or the server's `routing.max_cost`, if that is lower), or lower"
+            " `max_tokens`."
         )
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 

@@ -115,8 +115,8 @@ class SettingsLayer(Generic[Model]):
         """Returns the value of the field `name`: the text or None for a text field, and otherwise the parsed YAML.
 
         The value of a text field is not parsed as YAML, because YAML would change some texts. For example, YAML reads
-        the IPv6 address `::` as a mapping. An optional text field becomes None if the text means null. The function
-        raises YAMLError, ValueError or RecursionError if the text for another field is not YAML.
+        the IPv6 address `::` as a mapping. An optional text field becomes None if the text means null. If `name` is not
+        a text field and PyYAML cannot parse the text, the function raises YAMLError, ValueError or RecursionError.
         """
         field = field_of(self.model, name)
         if field is None or not _takes_text(field):

@@ -326,6 +326,14 @@ class RoutingConfig(Schema):
         description="whether the policy `learned` may choose targets only after the policy is proven to be better than"
         " each single target. Until then, one target serves all requests that it can serve",
     )
+    guard_margin: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="loss of utility per request that the guard tolerates. If the policy `learned` is probably better"
+        " than each single target, and is surely not worse by more than this loss, the policy may choose targets. A"
+        " good answer has the utility 1. With 0, the policy chooses only if it is surely better",
+    )
     second_price: Dollars = Field(
         Decimal(0),
         description="price of a second of waiting in USD, by which the policy `learned` weighs quality against latency",
@@ -513,7 +521,10 @@ class TargetConfig(Schema):
         " `https://api.openai.com/v1`"
     )
     model: Word | None = Field(
-        None, description="name under which the endpoint serves the target; default: the target's `name`"
+        None,
+        description="name under which the endpoint serves the target. The policy `learned` knows the target if it was"
+        " trained on outcomes of a model with this name, or of a model with the target's `name`; default: the target's"
+        " `name`",
     )
     price: Price | None = Field(
         None,

@@ -25,6 +25,13 @@ def is_given(raw: Raw) -> bool:
     return len(raw) > 0 and (len(raw) != len(b"null") or bytes(raw) != b"null")
 
 
+def check_utf8(json: bytes) -> None:
+    """Raises UnicodeDecodeError if JSON is not UTF-8. The library msgspec does not check the fields that it skips."""
+    # Most JSON is ASCII, for which this test takes less time than decoding, because it makes no copy.
+    if not json.isascii():
+        json.decode()
+
+
 def text_in(raw: Raw) -> str:
     """Returns the text of a JSON string, or an empty text if the value is not a string."""
     return TEXT.decode(raw) if begins(raw) == b'"' else ""

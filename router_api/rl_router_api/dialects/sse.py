@@ -69,8 +69,8 @@ class Parser:
 
         Raises EventTooLargeError if an event has more than `limit` bytes.
         """
-        across, self._seam = self._seam + received, (self._seam + received[-_SEAM:])[-_SEAM:]
-        if received.find(b"\n\n") < 0 and not _END_OF_EVENT.search(across):
+        seam, self._seam = self._seam, (self._seam + received[-_SEAM:])[-_SEAM:]
+        if received.find(b"\n\n") < 0 and not _END_OF_EVENT.search(seam + received):
             return self._hold(received)
         whole = self._take_rest(received)
         if (plain := _plain(whole)) and len(whole) <= self._limit:
@@ -116,7 +116,7 @@ def _plain(whole: bytes) -> list[bytes] | None:
     Nearly all events have one line, which begins with `data: `. The function `_plain` is fast, because the function
     does not run a Python statement for each event.
     """
-    if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or _CR in whole or whole.find(b" \n") >= 0:
+    if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or _CR in whole or whole.find(b"[DONE] ") >= 0:
         return None
     data = whole[6:-2].split(b"\n\ndata: ")
     return data if whole.count(b"\n") == 2 * len(data) and b"" not in data else None

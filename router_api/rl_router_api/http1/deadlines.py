@@ -75,7 +75,7 @@ class Deadlines:
 
     def _check_reader(self, unread_before: int) -> None:
         """Aborts the connection if the client has read nothing since the timer was started, because the request might
-        otherwise never end. If the client has read something, the timer is started again."""
+        otherwise never end. If the client has read some bytes, starts the timer again."""
         if self._transport.get_write_buffer_size() < unread_before:
             self.expect_reader()
         else:

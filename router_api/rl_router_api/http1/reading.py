@@ -62,7 +62,7 @@ class Reading:
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Stops reporting the end of the connection."""
+        """Closes the epoll object, so that it no longer reports the end of the connection."""
         if self._epoll is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()

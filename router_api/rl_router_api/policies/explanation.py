@@ -16,8 +16,6 @@ from ..routing.decide import PolicySetup
 if TYPE_CHECKING:
     from rl_router_policy.situation import Choice, Situation
 
-    from .situation import Terms
-
 
 @dataclass(frozen=True)
 class Explainer:
@@ -25,11 +23,14 @@ class Explainer:
 
     policy: str
     configuration: str
-    guard: GuardVerdict
     unit: float | None
 
-    def explain(self, situation: Situation, choice: Choice) -> dict[str, Any] | None:
-        """Returns the explanation of a choice, or None if the choice is not a target."""
+    def explain(self, situation: Situation, choice: Choice, guard: GuardVerdict) -> dict[str, Any] | None:
+        """Returns the explanation of a choice, or None if the choice is not a target.
+
+        The argument `guard` is the verdict at the situation's value of a good answer. For a situation without a target
+        that has evidence, the verdict is `unproven`.
+        """
         chosen = next((each for each in situation.candidates if each.tool == choice.tool), None)
         if chosen is None:
             return None
@@ -37,7 +38,7 @@ class Explainer:
             "policy": self.policy,
             "artefact": choice.artefact,
             "configuration": self.configuration,
-            "guard": self.guard.model_dump(),
+            "guard": {**guard.model_dump(), "verdict": situation.guard},
             "value": _short(situation.value),
             "unit": _short(self.unit),
             "explored": False,
@@ -47,9 +48,9 @@ class Explainer:
         }
 
 
-def explainer_of(policy: str, setup: PolicySetup, terms: Terms) -> Explainer:
+def explainer_of(policy: str, setup: PolicySetup) -> Explainer:
     """Returns what explains the decisions of a policy under a configuration."""
-    return Explainer(policy, _identity(setup), GuardVerdict(verdict=terms.verdict), setup.unit)
+    return Explainer(policy, _identity(setup), setup.unit)
 
 
 def _candidates(situation: Situation, choice: Choice) -> list[dict[str, Any]]:

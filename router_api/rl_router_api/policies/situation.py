@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 from rl_router_policy.catalogue import parameters_of
+from rl_router_policy.claims import Claims
 from rl_router_policy.features import Context
 from rl_router_policy.profile import Profile
-from rl_router_policy.situation import Call, Price, Situation, Verdict
+from rl_router_policy.situation import Call, Price, Situation
 from rl_router_policy.situation import Candidate as PolicyCandidate
 from rl_router_policy.text import shortened
 from rl_router_policy.value import worth
 
 from ..conversation.request import Message, Request
 from ..routing.decide import Candidate, Limits, PastCall, PolicySetup
+from .rulings import Rulings, rulings_of
 
 _TOOL_ROLES = ("tool", "function")
 _LIST = msgspec.json.Decoder(list[Raw] | None)
@@ -24,39 +26,42 @@ _LIST = msgspec.json.Decoder(list[Raw] | None)
 
 @dataclass(frozen=True)
 class Terms:
-    """What the configuration contributes to each situation.
+    """What the configuration and the guard contribute to each situation.
 
     The attribute `unit` is the unit of the worth of a good answer, in US dollars (None if unknown). The attribute
-    `second_price` is in US dollars. The attribute `verdict` is the guard's verdict on the artefact. The attribute
-    `ranking` contains the names of targets: the first candidate among them serves while the policy is not proven.
+    `second_price` is in US dollars.
     """
 
     unit: float | None
     second_price: float
-    verdict: Verdict
-    ranking: tuple[str, ...]
+    rulings: Rulings
 
 
-def terms_of(setup: PolicySetup) -> Terms:
-    """Returns what a configuration contributes to each situation."""
-    routing = setup.routing
-    # No artefact can be proven yet.
-    verdict: Verdict = "unproven" if routing.guard else "off"
-    return Terms(setup.unit, float(routing.second_price), verdict, routing.fallback)
+def terms_of(setup: PolicySetup, claims: Claims | None) -> Terms:
+    """Returns what a configuration and the claims of an artefact contribute to each situation."""
+    return Terms(setup.unit, float(setup.routing.second_price), rulings_of(setup, claims))
 
 
 def situation_of(
     conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall], terms: Terms
 ) -> Situation:
-    """Returns the situation in which the policy decides about a request."""
+    """Returns the situation in which the policy decides about a request.
+
+    A policy that may serve chooses only among the targets with evidence. If none of them is a candidate, the policy is
+    unproven for this request.
+    """
     at = _question(conversation.messages)
+    value = worth(limits.value or limits.prefer, terms.unit)
+    ruling = terms.rulings.at(value)
+    allowed = ruling.allowed
+    known = [candidate for candidate in candidates if allowed is None or candidate.name in allowed]
     return Situation(
         text=shortened(_text(conversation.messages[at])),
-        candidates=tuple([_candidate(candidate) for candidate in candidates]),
-        value=worth(limits.value or limits.prefer, terms.unit),
+        candidates=tuple([_candidate(candidate) for candidate in known or candidates]),
+        value=value,
         second_price=terms.second_price,
-        guard=terms.verdict,
-        ranking=terms.ranking,
+        guard=ruling.guard.verdict if known else "unproven",
+        ranking=ruling.ranking,
         context=_context(conversation, at),
         turns_left=max(limits.max_turns - limits.ledger.turns, 0),
         calls=tuple([_call(call) for call in calls]),
@@ -98,6 +103,7 @@ def _candidate(candidate: Candidate) -> PolicyCandidate:
         profile=_profile(candidate),
         cost=None if cost is None else float(cost),
         latency=candidate.latency,
+        model=None if candidate.model in ("", candidate.name) else candidate.model,
     )
 
 

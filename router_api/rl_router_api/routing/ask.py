@@ -36,7 +36,8 @@ class RouterModel:
         self._router = fleet.router
         self._upstream = fleet.router_model
         self._listed: Listed | None = None
-        self._reads_situations = False
+        self._artefact: str | None = None
+        """The artefact by which the server decides, or None if the server does not read the field `rl_router`."""
 
     async def learn(self) -> None:
         """Finds out from the list of models whether the server reads the field `rl_router`.
@@ -51,7 +52,7 @@ class RouterModel:
         conversation: Callable[[int], list[dict[str, Any]]],
         tools: bytes,
         limits: Limits,
-        situation: Callable[[], bytes] | None = None,
+        situation: Callable[[str], bytes] | None = None,
     ) -> PaidAnswer:
         """Returns the router model's answer, as the interface `Ask` in `decide.py` requires. Raises NoDecisionError."""
         self._check_state()
@@ -61,8 +62,8 @@ class RouterModel:
             message = f"the name of the router model is unknown: {error}. Set `router.model`"
             raise NoDecisionError(message) from None
         body = self._body(listed, conversation, tools)
-        if self._reads_situations and situation is not None:
-            body = body[:-1] + b',"rl_router":' + situation() + b"}"
+        if self._artefact is not None and situation is not None:
+            body = body[:-1] + b',"rl_router":' + situation(self._artefact) + b"}"
         entry = self._open_entry(listed, body, limits)
         try:
             answer = await complete(self._upstream, self._fleet.transport, body, entry, within=self._router.timeout)
@@ -100,7 +101,7 @@ class RouterModel:
             hold = spending.reserve(worst)
         except UnaffordableError:
             reason = f"a decision may cost {worst:f} USD, but only {spending.left or NOTHING:f} USD are left"
-            remedy = "Raise `router.max_cost` or the server's `routing.max_cost`, whichever is lower"
+            remedy = "Raise the request's `router.max_cost` or the server's `routing.max_cost`, whichever is lower"
             raise NoDecisionError(f"{reason}. {remedy}") from None
         entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
         entry.hold = hold
@@ -131,5 +132,5 @@ class RouterModel:
         """Returns the router model's entry in the list of models, or the first entry. Raises ListingError."""
         models = await list_models(self._upstream, self._fleet.transport)
         listed = next((model for model in models if model.id == self._router.model), models[0])
-        self._reads_situations = listed.reads_situations and self._router.model in (None, listed.id)
+        self._artefact = listed.artefact if self._router.model in (None, listed.id) else None
         return listed

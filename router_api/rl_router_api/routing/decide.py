@@ -202,7 +202,7 @@ class Ask(Protocol):
         conversation: Callable[[int], list[dict[str, Any]]],
         tools: bytes,
         limits: Limits,
-        situation: Callable[[], bytes] | None = None,
+        situation: Callable[[str], bytes] | None = None,
     ) -> PaidAnswer:
         """Returns the router model's answer.
 
@@ -210,7 +210,8 @@ class Ask(Protocol):
         `conversation` is the number of tokens of the router model's context that are available for the messages. The
         parameter `tools` is a JSON object that contains either the tools or the schema of the answer, as fields of the
         request body. The function `situation` returns the field `rl_router` of the request body, as JSON. The function
-        is called only if the router model's server announces that it reads the field. If the request has a money limit,
+        is called with the hash of the artefact by which the router model's server decides, and only if the server
+        announces that it reads the field. If the request has a money limit,
         the worst-case cost of the call is reserved in `limits.spending`. The call is recorded in `limits.ledger`.
         Raises NoDecisionError if the router model cannot be called, or if the call fails.
         """

@@ -19,9 +19,10 @@ def unit_of(targets: Iterable[Target]) -> float | None:
     return value.unit([(float(price.input), float(price.output)) for price in prices if price is not None])
 
 
-def word_for(prefer: float | Decimal, targets: Iterable[Target]) -> Prefer:
+def word_for(prefer: float | Decimal, unit: float | None) -> Prefer:
     """Returns the word whose worth of a good answer is closest to `prefer` US dollars.
 
-    Returns `balanced` if no target has a price above 0.
+    The parameter `unit` is the unit of this worth in US dollars. Returns `balanced` if `unit` is None, because no
+    target has a price above 0.
     """
-    return value.closest_word(float(prefer), unit_of(targets))
+    return value.closest_word(float(prefer), unit)

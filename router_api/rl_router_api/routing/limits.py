@@ -29,11 +29,14 @@ DEFAULT_MAX_OUTPUT = 32_768
 nor the target's field `max_output` sets a limit."""
 
 
-def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float | None = None) -> Limits:
+def limits_of(
+    request: Request, fleet: Fleet, unit: float | None, ledger: Ledger, received_at: float | None = None
+) -> Limits:
     """Returns the limits of a request.
 
-    The parameter `received_at` is the time when the request arrived, in seconds on the event loop's clock. The deadline
-    of the request is computed from this time, or from the current time if `received_at` is None.
+    The parameter `unit` is the unit of the worth of a good answer in US dollars, or None if it is unknown. The
+    parameter `received_at` is the time when the request arrived, in seconds on the event loop's clock. The deadline of
+    the request is computed from this time, or from the current time if `received_at` is None.
     """
     routing, options = fleet.routing, request.options
     goal = options.prefer or routing.prefer
@@ -47,7 +50,7 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float
         max_turns=min(routing.max_turns, options.max_turns or routing.max_turns),
         max_calls=routing.max_calls,
         review=_stricter_review(routing.review, options.review),
-        prefer=goal if isinstance(goal, str) else word_for(goal, [target for target, _ in fleet.targets]),
+        prefer=goal if isinstance(goal, str) else word_for(goal, unit),
         ledger=ledger,
         value=None if isinstance(goal, str) else float(goal),
     )

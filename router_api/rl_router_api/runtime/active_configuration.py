@@ -48,7 +48,7 @@ class ActiveConfiguration:
         )
         self._policies: dict[str, Policy] = {}
         self.routing = Answerer(self.fleet, self.policy_named)
-        self.probe = Probe(self.fleet, self.policy_named(None), learn=router_model.learn)
+        self.probe = Probe(self.fleet, self.policy_named(None), self.unit, learn=router_model.learn)
 
     def policy_named(self, name: str | None) -> Policy:
         """Returns the policy that is called `name`, or the configured policy if `name` is None.
@@ -78,7 +78,7 @@ class ActiveConfiguration:
     def prefer(self) -> Prefer:
         """The goal in the configuration as a word."""
         prefer = self.configuration.routing.prefer
-        return prefer if isinstance(prefer, str) else word_for(prefer, [target for target, _ in self.fleet.targets])
+        return prefer if isinstance(prefer, str) else word_for(prefer, self.unit)
 
 
 def check_keys(configuration: Configuration) -> None:

@@ -79,7 +79,7 @@ class DirectCalls:
         request = read_request(body)
         self._named(request)
         ledger = Ledger(secrets.token_hex(8))
-        limits = limits_of(request, self._fleet, ledger)
+        limits = limits_of(request, self._fleet, None, ledger)
         limits = replace(limits, spending=spending, unsized=self._fleet.unsized_part(request))
         try:
             return _read(await self._answerer.answer(request, limits))

@@ -51,6 +51,7 @@ class Probe:
         self,
         fleet: Fleet,
         policy: Policy,
+        unit: float | None = None,
         now: Callable[[], float] = time.monotonic,
         learn: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class Probe:
         self._learn = learn
         self._fleet = fleet
         self._policy = policy
+        self._unit = unit
         self._probed_at: dict[str, float] = {}
         self._router_error: str | None = None
         self._router_known = False
@@ -125,7 +127,7 @@ class Probe:
 
     async def _probe_router(self, record: Callable[[Ledger], None]) -> None:
         request = read_request(_QUESTION)
-        limits = limits_of(request, self._fleet, Ledger("probe"))
+        limits = limits_of(request, self._fleet, self._unit, Ledger("probe"))
         limits.ledger.turns = 1
         try:
             decision = await self._policy.decide(request, candidates_of(self._fleet), limits, ())

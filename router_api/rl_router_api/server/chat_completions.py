@@ -37,9 +37,10 @@ class ChatCompletionHandler(RequestHandler):
         self._ping: asyncio.Task[None] | None = None
 
     async def answer(self, request: Request) -> None:
-        limits = limits_of(request, self._active.fleet, self._ledger, self._received_at)
+        active = self._active
+        limits = limits_of(request, active.fleet, active.unit, self._ledger, self._received_at)
         if not request.stream:
-            await self._reply(self._whole(await self._active.routing.answer(request, limits), request))
+            await self._reply(self._whole(await active.routing.answer(request, limits), request))
             return
         self._schedule_ping()
         try:

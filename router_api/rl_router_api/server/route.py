@@ -21,7 +21,8 @@ class RoutePreviewHandler(RequestHandler):
 
     async def answer(self, request: Request) -> None:
         active, ledger = self._active, self._ledger
-        preview = await active.routing.preview(request, limits_of(request, active.fleet, ledger, self._received_at))
+        limits = limits_of(request, active.fleet, active.unit, ledger, self._received_at)
+        preview = await active.routing.preview(request, limits)
         ledger.strategy = "fallback" if preview.decision.reason else None
         policy = request.options.policy or active.policy_name
         body = encode(_as_json(preview, policy, ledger) | {"router_metadata": ledger.metadata("full")})

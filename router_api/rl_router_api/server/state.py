@@ -30,7 +30,9 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
         if shows_details():
             page["configuration"] = _without_secrets(runtime.configuration)
             if (policy := runtime.active.policy_health) is not None:
-                page |= {"policy": policy.name, "artefact": policy.artefact, "unit": runtime.active.unit}
+                verdict = policy.guard.verdict if policy.guard else None
+                page |= {"policy": policy.name, "artefact": policy.artefact, "guard": verdict}
+                page["unit"] = runtime.active.unit
         return json_response(page)
 
     @api.get("/health", summary="Returns HTTP status 200 and, if no API keys are configured, the state of upstreams")

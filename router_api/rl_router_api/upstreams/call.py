@@ -95,8 +95,8 @@ class _Body:
     def _read(self, events: list[bytes]) -> None:
         """Reads the chunks in the data of events, and records the chunks in the ledger.
 
-        Raises BrokenAnswerError if an event is damaged before every choice has ended, and UnusableAnswerError if a
-        chunk that is not a notice contains an error.
+        Raises BrokenAnswerError if an event is damaged before every choice has ended. Raises UnusableAnswerError if
+        the stream fails with a chunk (`Chunk.is_failure`).
         """
         self._is_whole = sse.DONE in events
         chunks = self._attempt.upstream.dialect.read_chunks(

@@ -94,12 +94,7 @@ class Connection(asyncio.Protocol):
         self._reset()
         self._expects_response = True
         self._idle.start(idle_timeout, self._fail)
-        if len(body) <= _MAX_JOINED:
-            self.transport.write(head + body)
-        else:
-            # A copy of a large body would use memory until the response headers arrive.
-            self.transport.write(head)
-            self.transport.write(body)
+        _write(self.transport, head, body)
         while not self._has_head:
             await self._wait()
 
@@ -108,9 +103,7 @@ class Connection(asyncio.Protocol):
 
         Raises TransportError if the connection fails or the body is invalid.
         """
-        while not self._pieces:
-            if self._complete:
-                return b""
+        while not self._pieces and not self._complete:
             await self._wait()
         received = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces, self._waiting_bytes = [], 0
@@ -235,6 +228,15 @@ class Connection(asyncio.Protocol):
         self._idle.suspend()
         self._keeps_alive = not self.closed and not self._is_doubtful and bool(self._parser.should_keep_alive())
         self._wake()
+
+
+def _write(transport: asyncio.Transport, head: bytes, body: bytes) -> None:
+    if len(body) <= _MAX_JOINED:
+        transport.write(head + body)
+    else:
+        # A copy of a large body would use memory until the response headers arrive.
+        transport.write(head)
+        transport.write(body)
 
 
 def _new_parser(connection: Connection) -> httptools.HttpResponseParser:

@@ -28,9 +28,15 @@ class Listed(Struct, frozen=True):
     rl_router: Any = None
 
     @property
-    def reads_situations(self) -> bool:
-        """Whether the server announces that it reads the field `rl_router` of requests."""
-        return isinstance(self.rl_router, dict) and self.rl_router.get("decisions") == _SITUATIONS
+    def artefact(self) -> str | None:
+        """The hash of the artefact by which the server decides, or an empty string if the server names no artefact.
+
+        The attribute is None if the server does not announce that it reads the field `rl_router` of requests.
+        """
+        if not isinstance(self.rl_router, dict) or self.rl_router.get("decisions") != _SITUATIONS:
+            return None
+        artefact = self.rl_router.get("artefact")
+        return artefact if isinstance(artefact, str) else ""
 
 
 class _Listing(Struct):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from operator import attrgetter
 from typing import Self
 
 from msgspec import Raw
@@ -20,7 +19,6 @@ from .upstream import Upstream
 
 _MAX_HELD = 1024 * 1024
 """The number of bytes of chunks after which `open_stream` returns the stream even if no chunk has content."""
-_SERVICE_TIER = attrgetter("service_tier")
 _MAX_BLANK = 64 * 1024
 """The number of bytes of white space and comments at the start of a body after which the body is no longer expected to
 be JSON."""
@@ -63,7 +61,7 @@ class ChunkStream:
             if not any(chunk.choices for chunk in self._ready):
                 raise UnusableAnswerError("the upstream's stream has no choices")
         # The client may leave before a later chunk reports the service tier.
-        if tiers := list(filter(None, map(_SERVICE_TIER, self._ready))):
+        if tiers := [chunk.service_tier for chunk in self._ready if chunk.service_tier]:
             self._attempt.report(Raw(), tiers[-1])
         entry = self._attempt.entry
         entry.first_byte = time.monotonic() - entry.started

@@ -1,16 +1,16 @@
-"""Loads the learned policy, and knows the names of the targets that the policy was trained on."""
+"""The learned policy of the server: the newest artefact, and the names of the targets that tools call."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rl_router_policy import catalogue, embedding
-from rl_router_policy.artefact import Artefact, load_artefact
+from rl_router_policy import catalogue
+from rl_router_policy.artefact import Artefact
+from rl_router_policy.artefacts import Artefacts
 from rl_router_policy.decide import decide
-from rl_router_policy.errors import ArtefactError
-from rl_router_policy.folder import named, newest_first
+from rl_router_policy.folder import named
 from rl_router_policy.situation import Choice, Situation
 
 from rl_router_model.problem import ExitCode, StartError
@@ -25,15 +25,21 @@ class LearnedPolicy:
     """A policy in memory.
 
     The attribute `targets` contains the names of the targets that the policy was trained on, by the name of the tool
-    that calls the target.
+    that calls the target. The function `say` writes one line about an error.
     """
 
     artefact: Artefact
     targets: Mapping[str, str]
+    say: Callable[[str], None]
 
     def decide(self, situation: Situation) -> Choice:
-        """Returns the policy's choice."""
-        return decide(self.artefact, situation, catalogue.profile_of_name)
+        """Returns the policy's choice. If an error prevents the choice, the choice contains only the reason."""
+        try:
+            return decide(self.artefact, situation, catalogue.profile_of_name)
+        except Exception as error:  # noqa: BLE001 (an error in the policy must not fail a request)
+            reason = f"the policy failed: {type(error).__name__}: {error}"
+            self.say(reason)
+            return Choice(self.artefact.hash, reason)
 
     def target_of(self, name: str) -> str:
         """Returns the name of the target that a tool calls.
@@ -44,29 +50,41 @@ class LearnedPolicy:
         return self.targets.get(name) or name.removeprefix(PREFIX)
 
     def knows(self, name: str) -> bool:
-        """Returns whether a name belongs to a target that the artefact or the catalogue knows.
-
-        The artefact knows the names of its targets and of their tools. The catalogue knows only names of targets.
-        """
-        is_trained = name in self.targets or name in self.targets.values()
-        return is_trained or catalogue.profile_of_name(name) is not None
+        """Returns whether the artefact or the catalogue knows a target with this name or with this tool."""
+        target, known = self.target_of(name), self.artefact.targets
+        is_trained = known.position(known.known_as(target, None)) >= 0
+        return is_trained or catalogue.profile_of_name(target) is not None
 
 
-def load(folder: str) -> LearnedPolicy:
-    """Returns the policy in a folder, or the bundled policy if `folder` is `bundled`. Raises StartError.
+class NewestPolicy:
+    """The newest policy in a folder.
 
-    The folder is an artefact, or contains artefacts, of which the newest counts.
+    The folder is an artefact, or contains artefacts, of which the newest one that can be read counts. The name
+    `bundled` stands for the bundled policy. The function `say` writes one line about a new artefact or an error. Raises
+    StartError if the folder contains no artefact that can be read.
     """
-    path = named(folder)
-    newest = next(iter(newest_first(path)), None)
-    if newest is None:
-        message = f"--artefact: {path} contains no artefact. Name a folder that contains one"
-        raise StartError(ExitCode.COMMAND_LINE, f"{message}, or use --decide language-model")
-    try:
-        artefact = load_artefact(newest[0], embedding.load(embedding.BUNDLED))
-    except ArtefactError as error:
-        raise StartError(ExitCode.COMMAND_LINE, f"--artefact: {error}") from None
-    return LearnedPolicy(artefact, {_tool_name(name): name for name in artefact.targets.names})
+
+    def __init__(self, folder: str, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._artefacts = Artefacts(named(folder), "--artefact")
+        if self._artefacts.current is None:
+            remedy = "or use --decide language-model"
+            raise StartError(ExitCode.COMMAND_LINE, f"{self._artefacts.refused}, {remedy}")
+        self.current = _policy(self._artefacts.current, say)
+        if self._artefacts.refused is not None:
+            say(self._artefacts.refused)
+
+    async def refresh(self) -> None:
+        """Reads the newest artefact if it has changed."""
+        changed, artefact = await self._artefacts.refresh(), self._artefacts.current
+        if artefact is not None and artefact is not self.current.artefact:
+            self.current = _policy(artefact, self._say)
+        if changed:
+            self._say(self._artefacts.refused or f"the policy uses the newest artefact: {self.current.artefact.hash}")
+
+
+def _policy(artefact: Artefact, say: Callable[[str], None]) -> LearnedPolicy:
+    return LearnedPolicy(artefact, {_tool_name(name): name for name in artefact.targets.names}, say)
 
 
 def _tool_name(target: str) -> str:

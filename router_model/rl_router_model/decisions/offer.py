@@ -1,4 +1,4 @@
-"""Reads what a chat completion offers: which targets can be called, and which answers can be selected.
+"""Finds the targets that a chat completion request allows to call, and the answers that it allows to select.
 
 A request offers targets by tools with names such as `call_NAME`, and answers by the tool `select_response`. Without
 tools, a request offers targets and answers by a JSON schema that allows only `{"ask": NAME}` and `{"select": CALL_ID}`.
@@ -37,7 +37,7 @@ class Offer:
 
 
 def offer_of(fields: Mapping[str, Any]) -> Offer | None:
-    """Returns what the body of a chat completion offers, or None if the request does not ask for a decision."""
+    """Returns what the body of a request offers, or None if the request does not ask for a decision."""
     if fields.get("n") not in (None, 1):
         return None
     tools = fields.get("tools")

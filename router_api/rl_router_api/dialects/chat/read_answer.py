@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.answer import Answer, AnswerMessage, Choice, Chunk, ChunkChoice, has_content, output_bytes
+from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, has_content, output_bytes
 from ...conversation.lenient import fields_of
-from ...conversation.raw import OBJECT
+from ...conversation.raw import OBJECT, check_utf8
 from ...encoding import one_line
 from ...errors import UnusableAnswerError
 from .. import sse
@@ -60,7 +60,7 @@ def read_answer(body: bytes) -> Answer:
     not contain a usable answer, as the function `_usable` defines it.
     """
     try:
-        body.decode()
+        check_utf8(body)
         read, fields = _COMPLETION.decode(body), OBJECT.decode(body)
     except UnicodeDecodeError:
         return read_answer(odd.repaired(body))
@@ -129,7 +129,7 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     # each event is decoded separately below.
     whole = b"\n".join(events)
     try:
-        whole.decode()
+        check_utf8(whole)
         read = _CHUNK.decode_lines(whole)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         read = []
@@ -148,7 +148,7 @@ def read_chunk(event: bytes) -> Chunk | None:
     # The data of an event may have several lines, but the client gets the data on one line.
     data = type(event)(event.replace(b"\n", b" "))
     try:
-        data.decode()
+        check_utf8(data)
         return _chunk(data, _CHUNK.decode(data))
     except UnicodeDecodeError:
         return read_chunk(type(data)(odd.repaired(data)))
@@ -159,14 +159,15 @@ def read_chunk(event: bytes) -> Chunk | None:
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
     choices = read.choices
     if len(choices) == 1 and not read.usage and not read.error and read.x_groq is None:
-        (choice,) = choices
+        choice = choices[0]
         delta = choice.delta
-        text = None if delta is None or choice.finish_reason is not None or choice.usage else delta.content
-        # Nearly all chunks of a stream contain nothing but a text. A chunk with an empty text may contain an error.
-        if text and type(text) is str and text.isascii() and delta == AnswerMessage(text):
-            return Chunk(
-                data, choices, read.model, _NOTHING, read.service_tier, None, (), len(text), True, False, is_text=True
-            )
+        if delta is not None and choice.finish_reason is None and not choice.usage:
+            text = delta.content
+            other = delta.refusal or delta.reasoning_content or delta.reasoning or delta.tool_calls
+            # Nearly all chunks of a stream contain nothing but a text. A chunk with an empty text may contain an error.
+            if type(text) is str and text and text.isascii() and not (other or delta.function_call or delta.audio):
+                tier = read.service_tier
+                return Chunk(data, choices, read.model, _NOTHING, tier, None, (), len(text), True, False, is_text=True)
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.x_groq is None else join_usage(read.x_groq.usage, read.usage)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...config import Capability
-from ...conversation.raw import OBJECT, is_given
+from ...conversation.raw import OBJECT, check_utf8, is_given
 from ...conversation.request import Message, Options, Request
 from ...errors import ApiError, bad_request
 from ..json_size import MAX_VALUES, has_more_values
@@ -134,9 +134,7 @@ def _rich(messages: list[Message]) -> list[Message]:
 
 def _object(body: bytes) -> dict[str, Raw]:
     try:
-        # msgspec does not check whether skipped fields are valid UTF-8.
-        if not body.isascii():
-            body.decode()
+        check_utf8(body)
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}. Send JSON in UTF-8.") from None
     brackets = body.count(b"[") + body.count(b"{")
@@ -161,6 +159,7 @@ def _decode_deeper(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
 _READ = msgspec.json.Decoder(_Body)
 _READ_OPTIONS = msgspec.json.Decoder(Options | None)
 _NO_OPTIONS = Options()
+_GOALS = "Use `cost`, `balanced`, `quality`, or the worth of a good answer in US dollars, such as 0.01"
 
 
 def _read(body: bytes) -> _Body:
@@ -201,6 +200,8 @@ def _field_error(text: str, within: str = "") -> ApiError:
         param += f".{match[2]}"
         if match[1] == "contains unknown":
             message = f"unknown option. Use one of the options {', '.join(Options.__struct_fields__)}"
+    elif param == "router.prefer":
+        message = f"{message[:200]}. {_GOALS}"
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from itertools import takewhile
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -29,7 +27,6 @@ _STANDARD = ("id", "object", "created", "model", "choices", "usage", "service_ti
 """The names of the fields that a chunk may have if the chunk reports only the usage: OpenAI's fields, OpenRouter's
 `provider`, and Groq's `x_groq`, which contains the usage."""
 _EMPTY = (b"null", b'""', b"[]", b"{}")
-_IS_TEXT = attrgetter("is_text")
 
 
 async def write_stream(
@@ -76,8 +73,13 @@ class _Tail:
         A chunk that contains only the usage is dropped if the client did not request the usage.
         """
         self._last = chunks[-1]
-        texts = [] if self._held else list(takewhile(_IS_TEXT, chunks))
-        return texts + [ready for chunk in chunks[len(texts) :] for ready in self._hold_or_pass(chunk)]
+        ready: list[Chunk] = []
+        for chunk in chunks:
+            if chunk.choices and not chunk.finished and not self._held:
+                ready.append(chunk)
+            else:
+                ready += self._hold_or_pass(chunk)
+        return ready
 
     def _hold_or_pass(self, chunk: Chunk) -> Iterator[Chunk]:
         usage_alone = not chunk.choices and bool(chunk.usage) and self._include_usage
@@ -139,7 +141,9 @@ class _Rewriter:
 
     def _is_plain(self, joined: bytes, chunks: list[Chunk]) -> bool:
         """Returns whether each chunk has the first chunk's model name exactly once, but no usage and no tool calls."""
-        if joined.find(b'"usage"') >= 0 or joined.find(b'"tool_calls"') >= 0:
+        if not all(chunk.is_text for chunk in chunks) and (
+            joined.find(b'"usage"') >= 0 or joined.find(b'"tool_calls"') >= 0
+        ):
             return False
         known = {chunk.model for chunk in chunks} == {self._chunks_model}
         return known and joined.count(b'"model"') == joined.count(self._old) == len(chunks)

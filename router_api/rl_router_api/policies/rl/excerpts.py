@@ -32,8 +32,9 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> str:
     """Returns the conversation as a JSON list of {role, text}, in at most about `room` bytes including the escapes.
 
     If the conversation has more than `room` bytes, the first message (often the system prompt) gets at most a quarter
-    of `room`, and the last messages get the remaining bytes. A single message gets all of `room`. If messages are left
-    out, a note says how many. If `room` is small, many escapes may make the JSON larger than `room`.
+    of `room`. Then each message, from the last message backwards, gets at most half of the bytes that are still left. A
+    single message gets all of `room`. If messages are left out, a note says how many. If `room` is small, many escapes
+    may make the JSON larger than `room`.
     """
     texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
     unescaped = sum([_size(role, text) for role, text in texts])
@@ -64,21 +65,26 @@ def _shorter(texts: _Texts, room: int) -> _Texts:
 
 def as_data(value: Any) -> str:
     """Returns a value as JSON. In the texts of this JSON, the characters in `_ESCAPES` are escaped."""
+    json = msgspec.json.encode(value).decode()
+    if _is_plain(json):
+        return json
     if isinstance(value, dict):
         return "{" + ",".join([f"{as_data(str(name))}:{as_data(entry)}" for name, entry in value.items()]) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(as_data, value)) + "]"
-    return _escaped(msgspec.json.encode(value).decode())
+    return _escaped(json)
 
 
 def texts_as_data(texts: list[dict[str, str]]) -> str:
     """Returns the same JSON as the function `as_data` for a list of dictionaries of texts, but is faster."""
-    json = msgspec.json.encode(texts).decode()
     # The only brackets outside of texts are the first and the last character.
-    for character in _ESCAPES:
-        if json.find(character, 1, len(json) - 1) >= 0:
-            return f"[{_escaped(json[1:-1])}]"
-    return json
+    inner = msgspec.json.encode(texts).decode()[1:-1]
+    return f"[{inner if _is_plain(inner) else _escaped(inner)}]"
+
+
+def _is_plain(text: str) -> bool:
+    """Returns whether a text contains none of the characters in `_ESCAPES`."""
+    return not ("<" in text or ">" in text or "[" in text or "]" in text or "|" in text)
 
 
 def _escaped(text: str) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from importlib.util import find_spec
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from rl_router_policy.folder import Version, newest_first
 from rl_router_policy.threads import use_one_thread
 
 from ...conversation.answer import Answer
 from ...conversation.request import Request
+from ...health import GuardVerdict
 from ...routing.decide import Candidate, Limits, PastCall, PolicySetup
-from ..explanation import Explainer, explainer_of
+from ..artefact_folder import claims_in, folder_of
+from ..explanation import explainer_of
 
 if TYPE_CHECKING:
     from rl_router_policy.situation import Choice, Situation
@@ -22,35 +26,68 @@ if TYPE_CHECKING:
     from ..situation import Terms
 
 
+_RECHECK = 1.0
+"""The number of seconds after which the folder of artefacts is searched again for the claims of an artefact."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the configuration and the guard say about an artefact, by the content of the folder of artefacts."""
+
+    artefact: str
+    versions: Sequence[Version]
+    terms: Terms
+    until: float
+
+
 class LearnedServer:
     """What the requests to a server with a learned policy contain under one configuration."""
 
     def __init__(self, setup: PolicySetup) -> None:
         self._setup = setup
+        self._explainer = explainer_of("rl", setup)
+        self._known: _Known | None = None
         self.is_supported = find_spec("numpy") is not None
         """Whether numpy is installed, which a description needs."""
 
     def describe(
-        self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
-    ) -> Situation:
-        """Returns the situation in which a policy decides about a request."""
+        self,
+        artefact: str,
+        conversation: Request,
+        candidates: Sequence[Candidate],
+        limits: Limits,
+        calls: Sequence[PastCall],
+    ) -> tuple[Situation, GuardVerdict]:
+        """Returns the situation in which the artefact decides about a request, and the guard's verdict."""
         from ..situation import situation_of
 
-        return situation_of(conversation, candidates, limits, calls, self._terms)
+        terms = self._terms_of(artefact)
+        situation = situation_of(conversation, candidates, limits, calls, terms)
+        return situation, terms.rulings.at(situation.value).guard
 
-    def explain(self, situation: Situation, choice: Choice) -> dict[str, Any] | None:
+    def explain(self, situation: Situation, choice: Choice, guard: GuardVerdict) -> dict[str, Any] | None:
         """Returns the field `decision` of `router_metadata`, or None if the choice is not a target."""
-        return self._explainer.explain(situation, choice)
+        return self._explainer.explain(situation, choice, guard)
 
-    @cached_property
-    def _terms(self) -> Terms:
+    def _terms_of(self, artefact: str) -> Terms:
+        """Returns what the configuration and the guard say about an artefact.
+
+        The claims of the artefact come from the folder of artefacts. Without the artefact in this folder, the artefact
+        is unproven. A change of the folder counts after a second.
+        """
+        known, now = self._known, monotonic()
+        if known is None or known.artefact != artefact or now > known.until:
+            versions = newest_first(folder_of(self._setup.routing))
+            is_unchanged = known is not None and (known.artefact, known.versions) == (artefact, versions)
+            terms = known.terms if known is not None and is_unchanged else self._read(artefact, versions)
+            known = self._known = _Known(artefact, versions, terms, now + _RECHECK)
+        return known.terms
+
+    def _read(self, artefact: str, versions: Sequence[Version]) -> Terms:
         from ..situation import terms_of
 
-        return terms_of(self._setup)
-
-    @cached_property
-    def _explainer(self) -> Explainer:
-        return explainer_of("rl", self._setup, self._terms)
+        claims = claims_in(versions, artefact) if self._setup.routing.guard else None
+        return terms_of(self._setup, claims)
 
 
 class Description:
@@ -67,15 +104,19 @@ class Description:
         self._server = server
         self._request = conversation, candidates, limits, calls
         self.situation: Situation | None = None
+        self._guard = GuardVerdict(verdict="unproven")
 
-    def field(self) -> bytes:
-        """Returns the field `rl_router` of a request to the router model, as JSON."""
+    def field(self, artefact: str) -> bytes:
+        """Returns the field `rl_router` of a request to the router model, as JSON.
+
+        The argument `artefact` is the hash of the artefact by which the router model's server decides.
+        """
         # The process may use the policy `learned` later.
         use_one_thread()
         # The modules of the policy import numpy, which uses 20 MB. Most router models do not need the field.
         from rl_router_policy.wire import as_json
 
-        self.situation = self._server.describe(*self._request)
+        self.situation, self._guard = self._server.describe(artefact, *self._request)
         return msgspec.json.encode(as_json(self.situation))
 
     def reasons(self, answer: Answer, target: str | None) -> Reasons | None:
@@ -92,7 +133,8 @@ class Description:
             read = msgspec.json.decode(field, type=_Field)
         except (msgspec.DecodeError, RecursionError):
             return None
-        return Reasons(read.reason, self._server.explain(self.situation, read.choice(self.situation, target)))
+        choice = read.choice(self.situation, target)
+        return Reasons(read.reason, self._server.explain(self.situation, choice, self._guard))
 
 
 class Reasons(Struct, frozen=True):

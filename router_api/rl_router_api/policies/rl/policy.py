@@ -153,8 +153,11 @@ class RouterModelPolicy:
         """
         if self._starts_with_schema or self._router.protocol != "auto":
             return
-        # In its first turn, a request cannot be among the recent requests yet.
-        recents = self._recent if turn.limits.ledger.turns > 1 else ()
+        is_later_turn = turn.limits.ledger.turns > 1
+        if is_later_turn and not needed_schema:
+            # The first turn recorded the request, and the record stays true.
+            return
+        recents = self._recent if is_later_turn else ()
         earlier = [recent for recent in recents if recent.conversation() is turn.conversation]
         if earlier:
             earlier[0].needed_schema = needed_schema

@@ -1,0 +1,25 @@
+"""Texts of answers whose scores are known: right answers have equal final answers, and wrong answers differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from rl_router_lab.table import Table
+
+_MAX_DOUBTS = 4
+_WRONG = 6
+
+
+def with_answers(table: Table, seed: int) -> Table:
+    """Returns a table with an answer for each score. On average, a wrong answer doubts more often than a right one."""
+    random = np.random.default_rng(seed)
+    answers = np.full(table.scores.shape, None, object)
+    for at, scores in enumerate(table.scores):
+        truth = int(random.integers(1_000, 9_000))
+        for model, score in enumerate(scores):
+            wrong = int(score < 0.5)
+            value = truth + wrong * int(random.integers(1, _WRONG))
+            doubts = "Perhaps. " * int(random.integers(0, _MAX_DOUBTS) + random.integers(0, 4 * wrong + 1))
+            answers[at, model] = f'{{"reasoning": "{doubts}It follows.", "answer": "{value}"}}'
+    return replace(table, answers=answers)
