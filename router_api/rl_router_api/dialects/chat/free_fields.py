@@ -114,9 +114,9 @@ def costly_setting(params: Params) -> str | None:
     The fields in `params.allow` do not count, because the configuration says that they cause no extra cost. The field
     `prompt_cache_options` does not count, because the worst-case cost covers the highest price of cache writes.
     """
-    free = FREE_FIELDS.union(params.allow, ["prompt_cache_options"])
-    others = [name for name in params.set if name not in free]
-    return next((name for name in others if not _is_free_value(name, encoded(params.set[name]))), None)
+    fields = {name: encoded(value) for name, value in params.set.items()}
+    dropped = drop_costly_fields(fields, [*params.allow, "prompt_cache_options"])
+    return dropped[0].partition(".")[0] if dropped else None
 
 
 def _is_free_value(name: str, raw: Raw) -> bool:
