@@ -100,7 +100,7 @@ def _load(command: Command) -> Main:
         missing = (error.name or "").partition(".")[0]
         if missing not in MODULES_OF_EXTRA.get(command.extra, ()):
             raise
-        remedy = f"Run pip install 'rl-router[{command.extra}]'."
+        remedy = f"Install RL Router with the extra `{command.extra}`."
         problem = f'the command "{command.name}" requires the module {missing}, which is not installed'
         raise CommandError(f"{problem}. {remedy}", 1) from None
     return loaded

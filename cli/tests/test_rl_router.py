@@ -101,15 +101,16 @@ def test_a_missing_optional_dependency_is_one_line_with_the_remedy() -> None:
     ended = without_module("uvicorn", "serve")
     assert ended.returncode == 1
     assert ended.stderr == (
-        'error: the command "serve" requires the module uvicorn, which is not installed. Run pip install '
-        "'rl-router[api]'.\n"
+        'error: the command "serve" requires the module uvicorn, which is not installed. Install RL Router '
+        "with the extra `api`.\n"
     )
 
 
 def test_the_cpu_fallback_without_its_engine_is_one_line_with_the_remedy() -> None:
     ended = without_module("xllamacpp", "model", "--device", "cpu", "--port", "1")
     assert ended.returncode == 1
-    assert ended.stderr == "error: the CPU fallback lacks packages: xllamacpp. Run pip install 'rl-router[model]'.\n"
+    remedy = "Install RL Router with the extra `model`."
+    assert ended.stderr == f"error: the CPU fallback lacks packages: xllamacpp. {remedy}\n"
 
 
 @pytest.mark.parametrize("module", ["pydantic", "rl_router_api.runtime.source"])

@@ -48,7 +48,7 @@ def _parquet(file: Path) -> list[dict[str, Any]]:
     try:
         import polars
     except ModuleNotFoundError:
-        raise LabError(f"{file}: Parquet needs the module polars. Run pip install 'rl-router[lab]'") from None
+        raise LabError(f"{file}: Parquet needs the module polars. Install RL Router with the extra `lab`") from None
     try:
         return polars.read_parquet(file).to_dicts()
     except polars.exceptions.PolarsError as error:

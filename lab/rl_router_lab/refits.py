@@ -67,7 +67,7 @@ class Refits:
             from .training.adapt import adapt
             from .training.fit import fit
         except ModuleNotFoundError as error:
-            raise LabError(f"training needs the module {error.name}. Run pip install 'rl-router[lab]'") from None
+            raise LabError(f"training needs the module {error.name}. Install RL Router with the extra `lab`") from None
         seed = int(self.artefact.manifest.get("seed", 0))
         if self.base is not None:
             return adapt(self.base.predictor, table, models, seed).predictor

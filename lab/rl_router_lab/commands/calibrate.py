@@ -86,7 +86,8 @@ def run(options: argparse.Namespace) -> None:
 
         from ..calibration.session import calibrate
     except ModuleNotFoundError as error:
-        raise LabError(f"calibrating needs the module {error.name}. Run pip install 'rl-router[api,lab]'") from None
+        remedy = "Install RL Router with the extras `api` and `lab`"
+        raise LabError(f"calibrating needs the module {error.name}. {remedy}") from None
     settings = _settings(options)
     try:
         asyncio.run(calibrate(settings, lambda: _may_spend(options)))

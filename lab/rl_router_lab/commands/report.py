@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
         from ..report.examples import examples
         from ..report.page import page
     except ModuleNotFoundError as error:
-        raise LabError(f"a report needs the module {error.name}. Run pip install 'rl-router[lab]'") from None
+        raise LabError(f"a report needs the module {error.name}. Install RL Router with the extra `lab`") from None
     artefact = shared.read_artefact(options)
     table, models = shared.read_table(options)
     test, outcomes = unseen(artefact, table, models)

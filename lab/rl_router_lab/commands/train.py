@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
         from ..training.fit import fit
         from ..training.verifier import verifier_of
     except ModuleNotFoundError as error:
-        raise LabError(f"training needs the module {error.name}. Run pip install 'rl-router[lab]'") from None
+        raise LabError(f"training needs the module {error.name}. Install RL Router with the extra `lab`") from None
     if options.out.exists():
         raise LabError(f"{options.out}: exists already. Pass the name of a new folder with --out")
     licences = dict([shared.pair("--licence", text) for text in options.licence])

@@ -63,7 +63,7 @@ class Installation:
                 sys.exit(code)
         elif missing := [name for name in _CPU_PACKAGES if importlib.util.find_spec(name) is None]:
             raise HostingError(
-                f"the CPU fallback lacks packages: {', '.join(missing)}. Run pip install 'rl-router[model]'."
+                f"the CPU fallback lacks packages: {', '.join(missing)}. Install RL Router with the extra `model`."
             )
 
     def require_vllm(self) -> None:
