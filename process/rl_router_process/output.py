@@ -22,7 +22,7 @@ _BATCH = 64 * 2**10
 """The maximum number of bytes of a write that contains several lines. After each write, the writing thread may wait
 5 ms for the interpreter, so smaller writes could not keep up with a busy server."""
 _PAUSE = 0.02
-"""The seconds that the writing thread sleeps after it empties the queue, so that it wakes up once for many lines."""
+"""The seconds that the writing thread sleeps unless a whole batch waits, so that it wakes up once for many lines."""
 _FLUSH_SECONDS = 2.0
 """The maximum number of seconds for which each stream delays the end of the program to write its remaining lines."""
 
@@ -85,7 +85,7 @@ class LineWriter:
         """Makes the writing thread lock the existing file at `path` during every write.
 
         The kernel may divide a write of more than `PIPE_BUF` bytes to a pipe. If several processes write to the same
-        pipe, their long lines may mix, unless each of the processes calls the method `take_turns` with the same path.
+        pipe, their lines may mix, unless each of the processes calls the method `take_turns` with the same path.
         """
         self._turns = os.open(path, os.O_RDONLY)
 
@@ -117,7 +117,7 @@ class LineWriter:
             self._wakeups.get()
             while self._lines:
                 self._write(self._next_batch())
-                if not self._lines:
+                if self._end - self._written < _BATCH:
                     time.sleep(_PAUSE)
 
     def _next_batch(self) -> list[tuple[int, bytes]]:
