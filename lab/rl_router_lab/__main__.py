@@ -15,7 +15,7 @@ _COMMANDS = (import_, train, evaluate, predict)
 _EXAMPLE = """\
 exit codes:
   0  success
-  1  a file or the value of an option is wrong, or a file cannot be written
+  1  a file or the value of an option is wrong, a file cannot be written, or a Python package is missing
   2  the options cannot be parsed
 
 example:
@@ -27,7 +27,7 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") -> int:
-    """Runs the named command. Returns the exit code, which is 1 if an input is wrong or a file cannot be written."""
+    """Runs the named command. Returns 0, or 1 if the command fails. Exits after `--help` and after invalid options."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Trains a policy on outcomes, and shows whether the policy is better than any single model.",
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") ->
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}. Choose a folder that you can write to", file=sys.stderr)
+        remedy = "Choose an existing folder that you can write to"
+        print(f"error: {error.filename}: {error.strerror}. {remedy}", file=sys.stderr)
         return 1
     return 0
 

@@ -51,7 +51,7 @@ def test_an_artefact_is_not_evaluated_on_its_own_training_prompts(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, "evaluate", "--artefact", "policy", "--table", "table.jsonl") == 1
-    assert "not trained on" in capsys.readouterr().err
+    assert "not used to train" in capsys.readouterr().err
 
 
 def test_predictions_have_one_line_per_prompt(folder: Path) -> None:
@@ -161,7 +161,7 @@ ROW: dict[str, Any] = {"id": "1", "prompt": "hi", "scores": {"small": 1}}
         ([{"id": "1", "messages": [{"role": "system", "content": "x"}], "scores": {}}], "no message has the role"),
         ([[1]], "row 1: is not a JSON object"),
         ([ROW], "have 1 prompts. Training needs at least 100"),
-        ([], "the tables contain no prompt"),
+        ([], "no rows in the tables"),
     ],
 )
 def test_the_error_about_a_wrong_table_is_one_line(

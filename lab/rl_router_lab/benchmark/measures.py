@@ -1,4 +1,4 @@
-"""The measures of the benchmark by name. Each measure yields its result so far, so that a stop loses little."""
+"""The measures of the benchmark by name. Each yields its result after each part, so an interruption loses little."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPEED_PROMPTS, _SPEED_MODELS = 6_000, 9
 
 @dataclass(frozen=True)
 class Measure:
-    """A function that yields the result so far from the folder of the tables, and the default seeds of the function."""
+    """A function that yields the result of the measure after each part, and the seeds that are used by default."""
 
     run: Callable[[Path, Sequence[int], Settings], Iterator[Result]]
     seeds: tuple[int, ...] = (1, 2, 3)

@@ -1,8 +1,9 @@
-"""`rl-router lab import`: brings outcomes into the tidy form that the other commands read.
+"""`rl-router lab import`: converts outcomes to the tidy form (one prompt per row) that the other commands read.
 
 Each input file is in the tidy form, or has one answer per row with the columns `id`, `prompt`, `model` and `score`, and
-optionally `task`, `family`, `output_tokens` and `cost`. The file name ends in .jsonl, .jsonl.gz, .csv, .csv.gz or
-.parquet. The option --column gives other column names.
+optionally `task`, `family`, `output_tokens` and `cost`. Names of CSV files end in .csv or .csv.gz, and names of
+Parquet files in .parquet. Other files are JSONL, compressed with gzip if the name ends in .gz. The option
+--column gives other column names.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NUMBERS = ("score", "output_tokens", "cost")
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the command line."""
     parser = commands.add_parser(
-        "import", help="bring tables into the tidy form", description=__doc__,
+        "import", help="convert outcomes to tables with one prompt per row", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="file with outcomes")
@@ -36,7 +37,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def run(options: argparse.Namespace) -> None:
-    """Writes the table, and prints how many rows were left out for which reason. Raises LabError."""
+    """Writes the table, and prints how many rows were left out for each reason. Raises LabError or OSError."""
     columns = dict([_column(text) for text in options.column])
     left_out, prompts = Counter[str](), dict[str, dict[str, Any]]()
     for file in options.files:
@@ -47,7 +48,8 @@ def run(options: argparse.Namespace) -> None:
             if reason:
                 left_out[reason] += 1
     if not prompts:
-        raise LabError(f"{options.files[0]}: contains no outcome. Name the columns {', '.join(_ANSWER)} with --column")
+        reason = f"no row has all the columns {', '.join(_ANSWER)}, with a score from 0 to 1"
+        raise LabError(f"{options.files[0]}: {reason}. Name the columns with --column, or correct the rows")
     write_records(options.out, prompts.values())
     models = {model for row in prompts.values() for model in row["scores"]}
     print(f"{options.out}: {len(prompts):,} prompts, {len(models)} models")
@@ -67,7 +69,7 @@ def _names(row: dict[str, Any], columns: dict[str, str]) -> Iterable[str]:
 
 
 def _add(prompts: dict[str, dict[str, Any]], file: Path, number: int, row: dict[str, Any]) -> str | None:
-    """Adds a row to the table. Returns why the row was left out, or None."""
+    """Adds a row to the table and returns None, or returns why the row is left out. Raises LabError."""
     if isinstance(row.get("scores"), dict):
         identity = str(row.get("id") or f"{file.stem}-{number}")
         _merge(prompts, file, number, {**row, "id": identity})
@@ -77,7 +79,7 @@ def _add(prompts: dict[str, dict[str, Any]], file: Path, number: int, row: dict[
         return f"without `{missing[0]}`"
     numbers = {name: _number(row.get(name)) for name in _NUMBERS}
     if numbers["score"] is None or not 0 <= numbers["score"] <= 1:
-        return "with a `score` that is not a number between 0 and 1"
+        return "with a `score` that is not a number from 0 to 1"
     tidy = {name: row[name] for name in ("id", "prompt", "task", "family") if row.get(name) not in (None, "")}
     maps = (("scores", "score"), ("output_tokens", "output_tokens"), ("cost", "cost"))
     tidy |= {field: {str(row["model"]): numbers[name]} for field, name in maps if numbers[name] is not None}

@@ -41,7 +41,7 @@ class Provenance:
 
 
 def write_artefact(folder: Path, fitted: Fitted, table: Table, models: Models, provenance: Provenance) -> None:
-    """Writes an artefact into a new folder. Raises OSError if the folder contains files or cannot be written."""
+    """Writes an artefact into a new or empty folder. Raises OSError if this fails, or if a table cannot be read."""
     predictor = fitted.predictor
     manifest = {
         "seed": provenance.seed,
