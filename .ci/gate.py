@@ -2,7 +2,7 @@
 
 A step begins when all steps in the step's attribute `after` have succeeded. Independent steps run in parallel. The
 output of a step is printed when the step ends. If a step fails, the running steps are stopped and no other step begins.
-The exit status is 1 if a step failed.
+The exit status is 1 if a step failed, and otherwise 0.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Step:
 class Result:
     """The result of a step.
 
-    The attribute `start` is the time of the monotonic clock at which the step began. The attribute `seconds` is the
+    The attribute `start` is the time on the monotonic clock at which the step began. The attribute `seconds` is the
     duration of the step.
     """
 
@@ -105,7 +105,7 @@ def _interrupt(process: Process) -> None:
 
 
 def _enable_interrupts() -> None:
-    """Restores the default action of SIGINT, which is ignored if a shell script runs the gate in the background."""
+    """Restores the default action of SIGINT, because a shell script makes background processes ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

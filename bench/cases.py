@@ -1,4 +1,4 @@
-"""The kinds of requests that the benchmarks send to the measured servers."""
+"""The kinds of requests that run.py, sustained_load.py and start.py in the folder bench send to the servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEVER, _BUFFERED = {"router": {"review": "never"}}, {"router": {"review": "buff
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of request that the benchmark sends.
+    """A kind of request.
 
     The attribute `goal`, if set, is the maximum CPU time that the router should use for a request, in microseconds,
     with 64 connections.

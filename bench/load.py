@@ -30,8 +30,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Cost:
-    """The measured cost of a server: the CPU time per request in microseconds, the requests per second, the latency of
-    complete answers in milliseconds, and the number of requests."""
+    """The measured cost of a server: the CPU time per request in microseconds, the requests per second, the p50 and p99
+    of the latency of complete answers in milliseconds, and the number of requests."""
 
     cpu_us: float
     per_second: float

@@ -1,4 +1,4 @@
-"""Draws the CPU time per request of each server as a bar chart in `bench/results.svg`."""
+"""Draws the CPU time per request of each server in three cases as a bar chart in `bench/results.svg`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Measures the decisions of the learned policy in process and over HTTP, and what the policy costs the router API.
+"""Measures the decisions of the learned policy in process and over HTTP, and the policy's memory and start time.
 
-Without `--quick`, updates bench/results.md. Other programs on the machine make all durations longer.
+Without `--quick`, updates bench/results.md. Other programs on the machine can make all durations longer.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def _section(rows: Sequence[Row], decisions: int, starts: int) -> str:
     return (
         f"Each decision chooses among {CANDIDATES} candidates for a prompt of 2 kB, with the bundled artefact. Each "
         f"figure of decisions comes from {decisions:,} decisions about different prompts. Each figure of the router "
-        f"API is a median of {starts} starts. A start ends with the first decision. The servers run on one core, and "
-        f"their client runs on another core.\n\n| figure | result | goal |\n| --- | --- | --- |\n{lines}"
+        f"API compares medians of {starts} starts. A start ends with the first decision. The servers run on one core, "
+        f"and their client runs on another core.\n\n| figure | result | goal |\n| --- | --- | --- |\n{lines}"
     )
 
 
@@ -78,9 +78,9 @@ def _of_the_router_api(folder: Path, starts: int) -> Iterator[Row]:
     for _ in range(starts):
         fixed.append(start("fixed", folder))
         learned.append(start("learned", folder))
-    yield "memory of the router API, `learned` above `fixed`", *_difference(fixed, learned, "memory", "MiB", "+40 MiB")
-    yield "of it shared by all workers", *_difference(fixed, learned, "shared", "MiB", "")
-    yield "start of the router API, `learned` above `fixed`", *_difference(fixed, learned, "seconds", "s", "+0.4 s")
+    yield "memory of the router API, `learned` minus `fixed`", *_difference(fixed, learned, "memory", "MiB", "+40 MiB")
+    yield "part of this memory that all workers share", *_difference(fixed, learned, "shared", "MiB", "")
+    yield "start of the router API, `learned` minus `fixed`", *_difference(fixed, learned, "seconds", "s", "+0.4 s")
 
 
 def _difference(fixed: Sequence[Start], learned: Sequence[Start], name: str, unit: str, goal: str) -> tuple[str, str]:

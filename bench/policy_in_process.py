@@ -1,7 +1,7 @@
-"""Implements `python bench/policy_in_process.py COUNT`, which measures COUNT decisions of the learned policy.
+"""Implements `python bench/policy_in_process.py COUNT`, which measures the learned policy's decisions.
 
-Prints a JSON object with the durations in milliseconds, of decisions with the memory of 10,000 prompts and without it.
-The process needs one core and the variable OPENBLAS_NUM_THREADS=1.
+Prints a JSON object with the durations, in milliseconds, of COUNT decisions with the memory and of COUNT without it,
+and the number of prompts in the memory. Run the process on one core with OPENBLAS_NUM_THREADS=1.
 """
 
 from __future__ import annotations

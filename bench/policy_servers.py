@@ -1,4 +1,4 @@
-"""Runs the servers that decide by the learned policy, and measures their CPU time, memory and start."""
+"""Runs the servers that decide by the learned policy, and measures their CPU time, memory and start time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Server:
         return answer
 
     def decide(self, prompt: str) -> dict[str, Any]:
-        """Returns the router API's decision about a prompt."""
+        """Returns the learned policy's decision about a prompt, or an empty object if it did not decide."""
         body = {"model": "router", "messages": [{"role": "user", "content": prompt}]}
         answer = self.post("/v1/route", body)
         decision: dict[str, Any] = answer["router_metadata"].get("decision", {})
@@ -52,7 +52,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Start:
-    """A start of the router API: the seconds until the first decision, and the memory in MiB after 100 decisions.
+    """A start of the router API: the seconds until the first decision, and the MiB of memory after 100 more decisions.
 
     The attribute `shared` is the part of the memory that all workers share: the vectors of the word embedding.
     """
@@ -91,7 +91,7 @@ def by_router_api(server: Server, decisions: int, folder: Path) -> tuple[float, 
 
 
 def start(policy: str, folder: Path) -> Start:
-    """Starts the router API with a policy, and stops it after some decisions."""
+    """Starts the router API with a policy, measures the start, and stops the router API."""
     with _router_api({"routing": {"policy": policy, "guard": False}}, folder) as api:
         api.decide("Hello")
         seconds = time.monotonic() - api.process.started
@@ -123,7 +123,7 @@ def _running(module: list[str], port: int, log: Path) -> Iterator[Server]:
 
 
 def _wait_for_a_decision(api: Server) -> None:
-    """Waits until the router API knows that port 8000 decides by a policy, which its first probe finds out."""
+    """Waits until the router API's first probe has found that port 8000 decides by a policy."""
     end = time.monotonic() + _START_SECONDS
     while not api.decide("Hello"):
         _check(time.monotonic() < end)
@@ -133,7 +133,7 @@ def _wait_for_a_decision(api: Server) -> None:
 def _cpu_times(
     ask: Callable[[str], None], decisions: int, own_seconds: Callable[[], float], server: Server
 ) -> tuple[float, float]:
-    """Returns the CPU time per decision of the asking side and of port 8000, in milliseconds."""
+    """Returns the CPU time per decision on the clock `own_seconds` and of port 8000, in milliseconds."""
     asked = prompts(_WARM_UP + decisions)
     for prompt in asked[:_WARM_UP]:
         ask(prompt)
@@ -147,4 +147,4 @@ def _cpu_times(
 
 def _check(decided: bool) -> None:
     if not decided:
-        raise SystemExit("error: the learned policy does not decide. Start the servers as bench/policy_servers.py does")
+        raise SystemExit("error: the learned policy does not decide. Run `python3 scripts/environment.py dev`")

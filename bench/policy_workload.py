@@ -1,4 +1,4 @@
-"""The decisions that the benchmark of the learned policy asks for: prompts of 2 kB, and ten candidates."""
+"""The decisions that the benchmark of the learned policy measures: prompts of 2 kB, and ten candidates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def prompts(count: int) -> list[str]:
 def _renewed(text: str, draw: random.Random) -> str:
     """Returns a text of the same length in which random letters replace every tenth word.
 
-    Words repeat in all texts, and the policy remembers the tokens of a word that it has seen.
+    The policy remembers the tokens of each word that it has seen, so texts without new words would take less time.
     """
     words = text.split(" ")
     words[::10] = ["".join(draw.choices(string.ascii_lowercase, k=len(word))) for word in words[::10]]
@@ -54,7 +54,7 @@ def price(at: int) -> dict[str, float]:
 
 
 def tools() -> list[dict[str, Any]]:
-    """Returns the tools by which a chat completion offers the candidates."""
+    """Returns the tools by which a chat completion request offers the candidates."""
     parameters = {"type": "object", "properties": {}}
     return [
         {"type": "function", "function": {"name": each.tool, "description": each.target, "parameters": parameters}}

@@ -47,11 +47,11 @@ def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
     """
     return "\n\n".join(
         [
-            "The CPU time per request is the user and system time of all threads, as the kernel reports it, divided by "
-            f"the number of requests. Each figure is the median of {rounds} rounds. The router runs on one "
-            "core with the features of a production router: API keys, prices, metrics and a log file. The upstream and "
-            f"the load generator run on another core. The router runs on Python {platform.python_version()}, which was "
-            f"compiled with {platform.python_compiler()}. See [results.svg](results.svg).",
+            "The CPU time per request is the user and system time of all threads of the server, as the kernel reports "
+            f"it, divided by the number of requests. Each figure is the median of {rounds} rounds. The router runs on "
+            "one core with the features of a production router: API keys, prices, metrics and a log file. The upstream "
+            f"and the load generator run on another core. The router runs on Python {platform.python_version()}, which "
+            f"was compiled with {platform.python_compiler()}. See [results.svg](results.svg).",
             _router_figures(measurements),
             _ratios(measurements),
         ]

@@ -5,7 +5,7 @@
 of the virtual environment takes about a minute and needs the package index. Each revision runs with its own locked
 packages and cannot import the code of the other revision.
 
-The benchmark always uses the code, the requests and the configuration of the benchmark in the working tree. If a
+The code of the benchmark, its requests and its configuration always come from the working tree. If a
 revision does not understand the benchmark's configuration, the revision's server does not start, and the run ends with
 the last lines of the server's log.
 """
@@ -93,6 +93,6 @@ def imported_from(revision: Revision, package: str) -> Path:
     if not file.is_relative_to(revision.folder):
         raise SystemExit(
             f"error: {revision.python} imports {package} from {file}, not from {revision.folder}. Remove other "
-            f"copies of {package} from PYTHONPATH, and run .venv/bin/python in the root of the repository"
+            f"copies of {package} from PYTHONPATH, and run the benchmark with .venv/bin/python in the repository's root"
         )
     return file.parent

@@ -73,10 +73,10 @@ def rl_router(
 
 
 def router_of(revision: Revision) -> Start:
-    """Returns a function that starts the router of the revision. The files
-    of the router, such as its configuration and its log, are in a subfolder with the name of the revision.
+    """Returns a function that starts the router of the revision and returns the router's stack.
 
-    The name of the stack that the function returns is the label of the revision.
+    The files of the router, such as its configuration and its log, are in a subfolder. The name of the subfolder and of
+    the stack is the label of the revision.
     """
 
     def start(folder: Path, upstream: str) -> Stack:
@@ -116,7 +116,7 @@ def fastapi_httpx(folder: Path, upstream: str) -> Stack:
 
 
 def litellm(folder: Path, upstream: str) -> Stack | None:
-    """Starts LiteLLM's proxy, which is the program in the variable BENCH_LITELLM, by default `litellm`.
+    """Starts LiteLLM's proxy, which the environment variable BENCH_LITELLM names (default: `litellm`).
 
     Returns None if this program does not exist.
     """
@@ -138,7 +138,7 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
-    """Starts Portkey's gateway. The variable BENCH_PORTKEY contains the path of the gateway's file start-server.js.
+    """Starts Portkey's gateway. The environment variable BENCH_PORTKEY is the path of the gateway's start-server.js.
 
     Returns None if the variable BENCH_PORTKEY is not set or node is not installed.
     """

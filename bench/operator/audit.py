@@ -1,4 +1,4 @@
-"""Reads the operator's requests from the API server's audit log."""
+"""Reads the requests of the operator or of the bare client from the API server's audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Implements the bare client, a program that only applies the children of each new RouterDeployment.
+"""Implements the bare client, which only watches RouterDeployments and applies the children of each new one.
 
 The command line of the bare client is `bare_client.py KUBECONFIG`. The bare client has the operator's concurrency and
 sends the operator's manifests as prepared bytes. On the same cluster, no operator that creates the same children can be

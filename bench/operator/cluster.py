@@ -49,7 +49,7 @@ def check_programs() -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster. The audit log contains only requests with the kubeconfig at the path `operator`."""
+    """A running cluster. The audit log contains only requests made with the kubeconfig file `operator`."""
 
     server: ApiServer
     audit: Audit

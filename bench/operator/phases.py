@@ -37,7 +37,7 @@ _DELETED = 100
 
 @dataclass(frozen=True)
 class Rest:
-    """The figures of the operator at rest, while nobody changes an object.
+    """The figures of the operator in a period in which nobody changes an object.
 
     The figure `cpu_percent` is relative to one core, and the figure `memory` is in MiB.
     """
@@ -62,7 +62,7 @@ class BareClient:
 class Result:
     """The figures of one measurement of the operator with `size` RouterDeployments.
 
-    Times are in seconds, and memory is in MiB. `requests` contains the number of requests of each verb.
+    Times are in seconds, and memory is in MiB. `requests` contains the result of `audit.by_verb`.
     """
 
     size: int
@@ -90,7 +90,8 @@ class Result:
 class Phases:
     """The phases of one measurement.
 
-    The function `start` starts the operator or the bare client, and returns the started process and the process's URL.
+    The function `start` starts the operator or the bare client, and returns the process and its URL. The URL of the
+    bare client is empty.
     """
 
     cluster: Cluster
@@ -113,7 +114,8 @@ class Phases:
     async def run(self, size: int, rest: float, bare_client: BareClient) -> Result:
         """Measures the operator with `size` RouterDeployments.
 
-        The operator is measured at rest for `rest` seconds, and with unresponsive pods for half of this time.
+        The operator is measured for `rest` seconds at rest and again after a restart, and for half of this time with
+        unresponsive pods.
         """
         self.operator.wait_until_it_answers(self.url + "/healthz")
         start = time.time()
@@ -122,15 +124,15 @@ class Phases:
         async with self._connected():
             children, start = size * len(_children()), time.time()
             created, created_cpu = await self._create(size, children, start)
-            settled = await self._settle(start, "all RouterDeployments are ready")
+            settled = await self._settle(start, "the operator's last write for the new RouterDeployments")
             requests, reconciles = by_verb(self.cluster.audit.since(start)), await self._reconciles()
             settled_memory = self.operator.memory_mb()
             resting = await self._rest(rest)
             restarted = await self._restart(rest)
             repaired, deleted = await self._repair(size)
-            await self._settle(time.time() - repaired, "the recreated children are ready")
+            await self._settle(time.time() - repaired, "the operator's last write for the recreated children")
             self.pods.unresponsive, self.pods.max_open = True, 0
-            await self._settle(time.time(), "the status of all RouterDeployments reports unresponsive pods")
+            await self._settle(time.time(), "the operator's last write for the unresponsive pods")
             unresponsive = await self._rest(rest / 2)
             repaired_unresponsive, _ = await self._repair(size)
         return Result(
@@ -141,7 +143,7 @@ class Phases:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        """Sets the attribute `client` to the administrator's client of the API server until the context ends."""
+        """Opens `client`, an HTTP client with the administrator's rights at the API server, until the context ends."""
         limits = httpx.Limits(max_connections=_CONCURRENT)
         server = self.cluster.server
         async with httpx.AsyncClient(
@@ -205,11 +207,11 @@ class Phases:
         requests: list[Request] = self.cluster.audit.since(start)
         cpu = 100 * (self.operator.cpu_seconds() - before) / (time.time() - start)
         writes = sum(request.is_write for request in requests)
-        _log(f"at rest for {seconds:g} s: {writes} writes, {cpu:.1f} % of a core, {self.operator.memory_mb():.0f} MiB")
+        _log(f"measured for {seconds:g} s: {writes} writes, {cpu:.1f} % of a core, {self.operator.memory_mb():.0f} MiB")
         return Rest(seconds, writes, len(requests), cpu, self.operator.memory_mb(), self.pods.requested - checks)
 
     async def _restart(self, seconds: float) -> Rest:
-        """Restarts the operator, and returns the figures of the restarted operator at rest.
+        """Restarts the operator, and returns its figures in the first `seconds` seconds after it leads again.
 
         The figure `writes` counts all writes of the operator since the restart.
         """

@@ -32,9 +32,11 @@ _BARE_CLIENT = Path(__file__).with_name("bare_client.py")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--sizes", default=",".join(map(str, _SIZES)), help="numbers of RouterDeployments, separated by commas"
+        "--sizes",
+        default=",".join(map(str, _SIZES)),
+        help="numbers of RouterDeployments, separated by commas (default: %(default)s)",
     )
-    parser.add_argument("--rest", type=float, default=120, help="seconds of the measurement at rest (default: 120)")
+    parser.add_argument("--rest", type=float, default=120, help="seconds at rest and after a restart (default: 120)")
     parser.add_argument("--keep", type=Path, help="keep the logs of all processes in this folder")
     parser.add_argument("--dry", action="store_true", help="print the results, and do not write bench/operator.md")
     parser.add_argument(
@@ -81,7 +83,7 @@ def _measured(
 ) -> Result:
     """Measures one operator in a new cluster, and returns the figures.
 
-    With `--keep`, the logs of all processes stay in a folder whose name consists of `size` and `suffix`.
+    With `--keep`, the logs of all processes stay in a subfolder whose name consists of `size` and `suffix`.
     """
     with _folder(options, f"{size}{suffix}") as folder:
         return asyncio.run(_run(size, options.rest, bare_client, folder, revision))

@@ -13,12 +13,12 @@ from phases import QUIET_SECONDS, Result
 _FILE = Path(__file__).parents[1] / "operator.md"
 _REQUESTS = {
     "get": "get requests",
-    "patch": "patch requests, except patches of the status",
+    "patch": "patch requests (without patches of the status)",
     "status": "patches of the status",
-    "Events": "created Events",
+    "Events": "create requests for Events",
     "delete": "delete requests",
 }
-"""What the table counts, by the keys of `Result.requests`."""
+"""The names of the kinds of requests in the table, by the keys of `Result.requests`."""
 
 
 @dataclass(frozen=True)

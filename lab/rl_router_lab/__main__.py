@@ -15,7 +15,7 @@ _COMMANDS = (import_, calibrate, train, evaluate, predict, report, promote)
 _EXAMPLE = """\
 exit codes:
   0  success
-  1  a file or the value of an option is wrong, or a file cannot be written
+  1  a file or the value of an option is wrong, a file cannot be written, or a Python package is missing
   2  the options cannot be parsed
   3  the policy was not promoted, because it is not proven
   130  the user stopped the command with Ctrl-C
@@ -31,9 +31,9 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") -> int:
-    """Runs the named command. Returns the exit code.
+    """Runs the named command. Returns the exit code. Exits after `--help` and after invalid options.
 
-    The exit code is 1 if an input is wrong or a file cannot be written, and 3 if a policy was not promoted.
+    The exit code is 1 if the command fails, and 3 if a policy was not promoted.
     """
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "rl-router lab") ->
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}. Choose a folder that you can write to", file=sys.stderr)
+        remedy = "Choose an existing folder that you can write to"
+        print(f"error: {error.filename}: {error.strerror}. {remedy}", file=sys.stderr)
         return 1
     return code or 0
 

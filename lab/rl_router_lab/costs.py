@@ -19,5 +19,5 @@ def costs_of(table: Table, models: Models, output_tokens: np.ndarray) -> np.ndar
 
 
 def real_costs(table: Table, models: Models) -> np.ndarray:
-    """Returns the costs of a table's answers. A cost that the table does not name follows from the lengths."""
+    """Returns the costs of a table's answers. Prices and lengths give the costs that the table does not contain."""
     return np.where(np.isnan(table.costs), costs_of(table, models, table.output_tokens), table.costs)

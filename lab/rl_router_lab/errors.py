@@ -2,4 +2,4 @@
 
 
 class LabError(Exception):
-    """An input of the lab is wrong, or the lab cannot do what was asked."""
+    """An input of the lab is wrong, or a Python package that the lab needs is missing."""

@@ -1,7 +1,7 @@
-"""Evaluates a policy on prompts that the policy was not trained on, beside the baselines.
+"""Evaluates a policy and the baselines on prompts that the policy was not trained on.
 
-Intervals are 95 % percentile bootstraps over 1,000 resamples of the prompts. All steps of a measure are repeated for
-each resample.
+Intervals are 95 % intervals from a percentile bootstrap over 1,000 resamples of the prompts. Each measure is computed
+again for each resample.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _LEVEL = 95
 
 @dataclass(frozen=True)
 class Figure:
-    """A measure with the ends of its interval. The value None means that the router has no match."""
+    """A measure with the ends of its interval. The value is None without a match, the ends if no resample has one."""
 
     value: float | None
     low: float | None
     high: float | None
 
     def as_json(self) -> list[float | None]:
-        """Returns the value and the ends of the interval, rounded."""
+        """Returns the value and the ends of the interval, rounded to four decimals."""
         return [None if number is None else round(number, 4) for number in (self.value, self.low, self.high)]
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The scores and real costs of test prompts that all models answered, with the predictions of a policy."""
+    """The scores and real costs of all models' answers to the test prompts, with the predictions of a policy."""
 
     scores: Array
     costs: Array
     predictions: Predictions
 
     def routed(self) -> measures.Routed:
-        """Returns the answers that the policy's choices give."""
+        """Returns the scores and costs of the answers that the policy chooses."""
         chosen = measures.choices(self.predictions.preferences, self.predictions.costs)
         return measures.routed(chosen, self.scores, self.costs)
 
@@ -61,7 +61,7 @@ def curve_figures(outcomes: Outcomes, seed: int = 0) -> dict[str, Figure]:
 
 
 def difference(one: Outcomes, other: Outcomes, seed: int = 0) -> Figure:
-    """Returns the difference of the AIQ of two policies on the same prompts, resampled in pairs."""
+    """Returns the AIQ of `one` minus the AIQ of `other`, with an interval. Both use the same prompts and resamples."""
     first, second = one.routed(), other.routed()
     counts = _resamples(len(one.scores), seed)
     pairs = zip(first.compare_each(counts), second.compare_each(counts), strict=True)
@@ -88,13 +88,13 @@ def brier(predicted: Array, scores: Array) -> float:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """The differences of predictions and scores in the order of the predictions, and their prompts."""
+    """The differences of predictions and scores by ascending prediction, and the index of each difference's prompt."""
 
     differences: Array
     prompts: NDArray[np.intp]
 
     def error(self, counts: NDArray[np.int_] | None = None) -> float:
-        """Returns the expected calibration error over 10 bins with equal numbers of predictions.
+        """Returns the expected calibration error over 10 bins whose sizes differ by at most 1.
 
         The argument `counts` says how often each prompt counts (once if None).
         """
@@ -124,7 +124,7 @@ def _figure(value: float | None, resampled: Sequence[float | None]) -> Figure:
 def auroc(predicted: Array, scores: Array) -> float | None:
     """Returns the probability that a good answer has a higher prediction than a bad answer.
 
-    A score of at least 0.5 is good. Returns None if all answers are good or all are bad.
+    A score of at least 0.5 is good. Equal predictions count half. Returns None if all answers are good or all are bad.
     """
     good = scores >= 0.5
     if good.all() or not good.any():
@@ -136,7 +136,10 @@ def auroc(predicted: Array, scores: Array) -> float | None:
 
 
 def mean_auroc(outcomes: Outcomes, table: Table) -> float | None:
-    """Returns the mean AUROC over all models and tasks with at least 50 prompts, or None if no AUROC exists."""
+    """Returns the mean AUROC over all pairs of a model and a task with at least 50 prompts.
+
+    A pair counts only if it has good and bad answers. Returns None if no pair counts.
+    """
     tasks = np.array([prompt.task for prompt in table.prompts])
     groups = [
         auroc(outcomes.predictions.qualities[rows, model], outcomes.scores[rows, model])
@@ -149,7 +152,7 @@ def mean_auroc(outcomes: Outcomes, table: Table) -> float | None:
 
 
 def baselines(outcomes: Outcomes, table: Table) -> dict[str, Predictions]:
-    """Returns predictions that stand for the trivial routers, to be compared with the policy's."""
+    """Returns the predictions of the baselines `random`, `prompt_length` and `oracle`."""
     shape = outcomes.scores.shape
     random = np.random.default_rng(0).random(shape)
     means = outcomes.scores.mean(axis=0)

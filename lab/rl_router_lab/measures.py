@@ -66,7 +66,8 @@ def _is_below(middle: tuple[float, float], left: tuple[float, float], right: tup
 def choices(preferences: Array, expected_costs: Array) -> NDArray[np.intp]:
     """Returns the index of the chosen model for each weight and prompt: (weights, prompts).
 
-    If several models are equally good, the first model is chosen. The models must be in the order of their names.
+    If several models have the highest preference minus weighted cost, the first of them is chosen. The models must be
+    in the order of their names.
     """
     return np.stack([np.argmax(preferences - weight * expected_costs, axis=1) for weight in WEIGHTS])
 
@@ -150,7 +151,7 @@ def routed(chosen: NDArray[np.intp], scores: Array, costs: Array) -> Routed:
 
 
 def performance_gap_recovered(differences: Array, strong: Array, weak: Array) -> float:
-    """Returns the APGR of two models: the mean share of the strong model's lead that routing keeps.
+    """Returns the average performance gap recovered (APGR) by routing between a strong and a weak model.
 
     The argument `differences` contains the preference for the strong model minus the preference for the weak model.
     The arguments `strong` and `weak` contain the models' scores. All arguments have the shape (prompts).

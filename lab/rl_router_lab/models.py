@@ -50,7 +50,7 @@ def require(models: Models, names: Iterable[str], file: Path) -> None:
     missing = sorted(set(names) - set(models))
     if missing:
         count = f"missing models of the table: {len(missing)}"
-        raise LabError(f"{file}: has no price of the model `{missing[0]}` ({count}). Add the prices to the file")
+        raise LabError(f"{file}: has no price for the model `{missing[0]}` ({count}). Add the prices to the file")
 
 
 def _model(file: Path, name: str, fields: Any) -> Model:

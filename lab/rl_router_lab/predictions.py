@@ -22,7 +22,7 @@ class Predictions:
     costs: Array
 
     def rows(self, chosen: NDArray[np.intp]) -> Predictions:
-        """Returns the predictions for some of the prompts."""
+        """Returns the predictions for the prompts at the positions `chosen`."""
         return Predictions(self.qualities[chosen], self.preferences[chosen], self.costs[chosen])
 
 

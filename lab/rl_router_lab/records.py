@@ -21,7 +21,7 @@ def read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise LabError(f"{file}, row {number}: is not a JSON object. Use one object per line")
             yield number, row
     except (OSError, ValueError, EOFError, RecursionError, csv.Error, zlib.error) as error:
-        raise LabError(f"{file}: cannot be read: {error}. Pass a file in JSONL, CSV or Parquet form") from None
+        raise LabError(f"{file}: cannot be read: {error}. Pass a readable JSONL, .csv or .parquet file") from None
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Any]]:

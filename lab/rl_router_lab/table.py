@@ -35,7 +35,7 @@ _MAXIMUM = 1e9
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt of a table. The attribute `text` is the field `prompt` or the last user message."""
+    """A prompt of a table. The attribute `text` is the field `prompt`, or else the last user message."""
 
     id: str
     text: str
@@ -54,7 +54,7 @@ class Prompt:
 
     @property
     def short_key(self) -> str:
-        """The first 16 hexadecimal digits of the key, by which a manifest names the prompts of the training."""
+        """The first 16 hexadecimal digits of the key. A manifest lists the training prompts by these digits."""
         return self.key[:16]
 
 
@@ -80,14 +80,14 @@ class Table:
     answers: Texts | None = None
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Table:
-        """Returns a table with some of the prompts."""
+        """Returns a table with the prompts that `chosen` selects."""
         positions = np.arange(len(self.prompts))[chosen]
         prompts = tuple([self.prompts[position] for position in positions])
         answers = None if self.answers is None else self.answers[chosen]
         return Table(prompts, self.models, self.scores[chosen], self.output_tokens[chosen], self.costs[chosen], answers)
 
     def columns(self, models: Sequence[str]) -> Table:
-        """Returns a table with some of the models. Raises LabError if a model is not in the table."""
+        """Returns a table with only the models `models`. Raises LabError if a model is not in the table."""
         unknown = sorted(set(models) - set(self.models))
         if unknown:
             raise LabError(f"the table has no model `{unknown[0]}`. Use one of its models: {', '.join(self.models)}")
@@ -106,7 +106,7 @@ class Table:
         return known
 
     def complete(self) -> Table:
-        """Returns a table with the prompts that every model answered."""
+        """Returns a table with the prompts for which the scores of all models are known."""
         return self.rows(np.where(~np.isnan(self.scores).any(axis=1))[0])
 
 
@@ -145,12 +145,12 @@ def read_tables(files: Iterable[Path], leave_out: Sequence[tuple[str, str]] = ()
 def table_of(records: Iterable[tuple[Path, int, dict[str, Any]]], leave_out: Sequence[tuple[str, str]] = ()) -> Table:
     """Returns a table with rows in the tidy form. Each row comes with its file and its number. Raises LabError.
 
-    The argument `leave_out` contains pairs of a field and a value. A row is left out if the field has the value, or is
-    a list that contains the value.
+    The argument `leave_out` contains pairs of a field and a value. A row is left out if for any pair the field
+    is the value or a list that contains the value.
     """
     rows = [record for record in records if not any(_has(record[2].get(field), value) for field, value in leave_out)]
     if not rows:
-        raise LabError("the tables contain no prompt. Pass other tables, or remove a --leave-out")
+        raise LabError("no rows in the tables, or --leave-out removes all. Pass other tables, or remove a --leave-out")
     prompts = [_prompt(*row) for row in rows]
     _check_ids(rows, prompts)
     scores = [_numbers(*row, "scores", 1.0) for row in rows]

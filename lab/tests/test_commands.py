@@ -54,7 +54,7 @@ def test_an_artefact_is_not_evaluated_on_its_own_training_prompts(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, "evaluate", "--artefact", "policy", "--table", "table.jsonl") == 1
-    assert "not trained on" in capsys.readouterr().err
+    assert "not used to train" in capsys.readouterr().err
 
 
 def test_predictions_have_one_line_per_prompt(folder: Path) -> None:
@@ -166,7 +166,7 @@ ROW: dict[str, Any] = {"id": "1", "prompt": "hi", "scores": {"small": 1}}
         ([{"id": "1", "messages": [{"role": "system", "content": "x"}], "scores": {}}], "no message has the role"),
         ([[1]], "row 1: is not a JSON object"),
         ([ROW], "have 1 prompts. Training needs at least 100"),
-        ([], "the tables contain no prompt"),
+        ([], "no rows in the tables"),
     ],
 )
 def test_the_error_about_a_wrong_table_is_one_line(
@@ -214,8 +214,8 @@ def test_the_error_about_a_wrong_file_of_models_says_what_is_wrong(
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("damaged.jsonl.gz", gzip.compress(b'{"id": "1"}' * 1_000)[:12] + b"\xff" * 20),
-        ("cut.csv.gz", gzip.compress(b"id,prompt")[:12]),
+        ("damaged.jsonl.gz", gzip.compress(b'{"id": "1"}' * 1_000, mtime=0)[:12] + b"\xff" * 20),
+        ("cut.csv.gz", gzip.compress(b"id,prompt", mtime=0)[:12]),
         ("nested.jsonl", b"[" * 100_000),
         ("binary.csv", b"\xff\xfe"),
     ],

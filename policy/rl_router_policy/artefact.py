@@ -75,7 +75,7 @@ class Artefact:
 def load_artefact(folder: Path, embedding: Embedding) -> Artefact:
     """Returns the artefact in a folder.
 
-    Raises ArtefactError if a file is missing or damaged, or if the artefact has another format or another embedding.
+    Raises ArtefactError if a file cannot be read or is damaged, or if the artefact has another format or embedding.
     """
     try:
         content = (folder / MANIFEST).read_bytes()
@@ -102,7 +102,7 @@ def save_artefact(
     memory: Mapping[str, np.ndarray],
     verifier: Verifier | None = None,
 ) -> None:
-    """Writes an artefact into a new folder. The folder appears only when it is complete.
+    """Writes an artefact into a new or empty folder. The files appear there only when all of them are complete.
 
     Raises OSError if the folder contains files or cannot be written.
     """
@@ -171,7 +171,7 @@ def _artefact(
 
 
 def _names(manifest: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the targets. Raises ValueError if a name is not a text, or if two targets have one name."""
+    """Returns the names of the targets. Raises ValueError if a name is not a text, or if two names are equal."""
     names = [target["name"] for target in manifest["targets"]]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise ValueError("the names of the targets must be different texts")
@@ -179,10 +179,10 @@ def _names(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _neighbours(manifest: Mapping[str, Any]) -> tuple[int, float]:
-    """Returns the number of neighbours and their weight. Raises ValueError if a number is out of range."""
+    """Returns the number of neighbours and their weight. Raises ValueError if a number is not valid."""
     count, weight = manifest["neighbours"]["count"], manifest["neighbours"]["weight"]
     if not isinstance(count, int) or count < 1:
-        raise ValueError(f"the number of neighbours is {count!r}, not a number above 0")
+        raise ValueError(f"the number of neighbours is {count!r}, not an integer above 0")
     if not 0 <= weight <= 1:
         raise ValueError(f"the weight of the neighbours is {weight!r}, not a number from 0 to 1")
     return count, weight

@@ -44,7 +44,7 @@ class Artefacts:
                 self._use(version, older)
 
     async def refresh(self) -> bool:
-        """Reads the newest artefact if it is not the artefact that was read last. Returns whether it was read.
+        """Tries to read the newest artefact if it has changed since the last attempt. Returns whether it tried.
 
         The artefact is read only after two calls of the method in a row have found the same files.
         """
@@ -88,7 +88,7 @@ class Artefacts:
 
 @dataclass
 class _InMemory:
-    """The artefact of a folder that the process has in memory, for the next configuration with the same folder."""
+    """Keeps the artefact of a folder in memory, for the next configuration with the same folder."""
 
     version: Version | None = None
     artefact: Artefact | None = None

@@ -1,4 +1,4 @@
-"""The constants: policies that call one target for all requests. A constant serves while the policy is not proven."""
+"""Constants: policies that call one target for all requests. A constant serves if the guard's verdict is `unproven`."""
 
 from __future__ import annotations
 

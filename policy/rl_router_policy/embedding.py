@@ -74,7 +74,7 @@ class Embedding:
 
 
 def load(path: Path) -> Embedding:
-    """Returns the embedding in the folder `path`. Raises ArtefactError if a file is missing or damaged."""
+    """Returns the embedding in the folder `path`. Raises ArtefactError if a file cannot be read or is damaged."""
     files = [path / VECTORS, path / TOKENIZER]
     try:
         digest = hashlib.sha256(b"".join(map(_digest, files))).hexdigest()
@@ -103,7 +103,7 @@ def _mapped(file: Path, name: str) -> NDArray[np.int8]:
 
 
 def _tokenizer(file: Path) -> Tokenizer:
-    """Returns the tokenizer in a file. Raises ValueError if the file is missing or damaged."""
+    """Returns the tokenizer in a file. Raises ValueError if the file cannot be read or is damaged."""
     try:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # noqa: BLE001 (the library raises only this class)

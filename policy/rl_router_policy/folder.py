@@ -21,7 +21,7 @@ def newest_first(folder: Path) -> list[Version]:
     """Returns the artefacts in a folder, sorted by the modification time of the manifest, newest first.
 
     The folder itself may be an artefact. The list is empty if the folder has no artefact or cannot be read. The list
-    does not contain an artefact whose folder cannot be read.
+    does not contain an artefact in a subfolder that cannot be read or that has a name with a dot at the beginning.
     """
     folders = [folder, *[each for each in _entries(folder) if not each.name.startswith(".")]]
     found = [(each, files) for each in folders if MANIFEST in (files := _files(each))]

@@ -28,7 +28,7 @@ class Lengths:
     def output_tokens(self, features: Array, targets: NDArray[np.intp]) -> Array:
         """Returns the expected number of output tokens for each target, which is at least 1.
 
-        The argument `targets` contains the position of each target, or -1 for an unknown target.
+        The argument `targets` contains each target's position in the artefact, or -1 for an unknown target.
         """
         logarithm = np.clip(features @ self.weights[:-1] + self.weights[-1], 0, 12)
         factors, slopes = np.append(self.factors, self.usual)[targets], np.append(self.slopes, 1)[targets]
@@ -43,6 +43,6 @@ class Lengths:
 
 
 def lengths_from(tensors: Mapping[str, Array]) -> Lengths:
-    """Returns the prediction that an artefact's file contains. Raises KeyError if a tensor is missing."""
+    """Returns the `Lengths` that an artefact's tensors contain. Raises KeyError if a tensor is missing."""
     weights, factors, slopes = [tensors[f"lengths.{name}"] for name in ("weights", "factors", "slopes")]
     return Lengths(weights, factors, slopes, float(tensors["lengths.usual"]))

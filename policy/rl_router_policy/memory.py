@@ -1,4 +1,4 @@
-"""The memory: prompts with known scores, among which the nearest neighbours of a new prompt are found."""
+"""The memory contains prompts with the scores of answers, and finds the nearest neighbours of a new prompt."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .network import Array
 UNKNOWN = 255
 """The number that is stored for an unknown score."""
 _FULL = 200
-"""The stored score of a perfect answer. Other scores are stored in steps of 1/200."""
+"""The stored score of a perfect answer. Other known scores are rounded to multiples of 1/200."""
 _PRIOR = 5.0
 """The number of neighbours with a known score that count as much as the network's prediction."""
 
 
 class Memory:
-    """Prompts with the scores of the targets.
+    """Prompts with the scores of the targets, of which some may be unknown.
 
     The attribute `keys` has the shape (prompts, dimensions), and the attribute `scores` the shape (prompts, targets).
     The attribute `count` is the number of neighbours, and the attribute `weight` is the share of the neighbours' mean
@@ -46,5 +46,5 @@ class Memory:
 
 
 def stored_scores(scores: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Returns scores between 0 and 1 in the form that the memory stores. NaN stands for an unknown score."""
+    """Returns scores between 0 and 1 in the form that the memory stores. In `scores`, NaN is an unknown score."""
     return np.where(np.isnan(scores), UNKNOWN, np.rint(np.nan_to_num(scores) * _FULL)).astype(np.uint8)

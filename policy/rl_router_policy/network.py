@@ -1,4 +1,4 @@
-"""The item network: describes a prompt as an item of a test, by the item's difficulty and the abilities that it needs.
+"""The item network describes a prompt as an item of a test, by the abilities that the item needs.
 
 Each target has a vector, too. The probability that a target's answer is good is the logistic function of the scalar
 product of the two vectors (https://en.wikipedia.org/wiki/Item_response_theory). A network has several members that

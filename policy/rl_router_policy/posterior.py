@@ -1,7 +1,7 @@
 """The vector of a target after some outcomes.
 
-Most targets are similar to what is expected of them, and a few are very different. So the vector has two possible
-distributions before the outcomes, a narrow one and a wide one. The outcomes decide how much each of them counts.
+Most targets' vectors are close to the expected vectors, and a few are very different. So the vector has two possible
+distributions before the outcomes, a narrow one and a wide one. The outcomes change how much each distribution counts.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _LARGEST_CHANGE = 2.0
 class _Prior:
     """A distribution of a vector before the outcomes.
 
-    The attribute `probability` says how often the distribution is the right one. The attributes `abilities` and
-    `deviation` are factors of the expected abilities and of the standard deviation.
+    The attribute `probability` is the probability that the distribution is the right one. The expected abilities are
+    multiplied by the attribute `abilities`, and the standard deviation by the attribute `deviation`.
     """
 
     probability: float
@@ -38,7 +38,7 @@ def posterior(expected: Array, deviation: Array, items: Array, scores: np.ndarra
     outcomes.
 
     The arguments `expected` and `deviation` have the shape (members, 1 + abilities), and `items` has the shape
-    (outcomes, members, 1 + abilities). All members share the weights.
+    (outcomes, members, 1 + abilities). The weights of the priors are the same for all members.
     """
     members, vectors, evidence = range(len(expected)), [], []
     for prior in _PRIORS:

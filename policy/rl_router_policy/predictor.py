@@ -20,7 +20,7 @@ from .targets import Targets
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is predicted of a target's answer.
+    """The predictions for a target's answer to a prompt.
 
     The attribute `quality` is the probability that the answer is good. The policy chooses by the
     attribute `preference`, which may also depend on the scores of similar prompts. The attribute
@@ -47,7 +47,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Predictor:
-    """The parts of an artefact.
+    """The parts of an artefact that predict.
 
     The attribute `outcomes` predicts the quality. The attribute `gradient` was trained further by policy gradient, and
     predicts the preference. If this training did not improve the choice or did not run, `gradient` is None, and
@@ -62,9 +62,10 @@ class Predictor:
     memory: Memory
 
     def predict(self, text: str, context: Context, known: Sequence[tuple[str, Profile]]) -> list[Prediction]:
-        """Returns a prediction for each target. A target is a name and the profile that counts if the name is unknown.
+        """Returns a prediction for each target.
 
-        The argument `text` is the last user message, and `context` describes the rest of the conversation.
+        The argument `text` is the last user message, and `context` describes the rest of the conversation. The argument
+        `known` contains each target's name and profile. The profile counts only if the artefact does not know the name.
         """
         if not known:
             return []

@@ -1,4 +1,4 @@
-"""What is known of a target before it has answered anything: prices, size and benchmark scores."""
+"""The profile of a target, which is known before the target has answered: prices, size and benchmark scores."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _USUAL = {"input_price": log(0.6), "output_price": log(1.0), "size": log(30.0)}
 class Profile:
     """The profile of a target. None means unknown.
 
-    Prices are in US dollars per million tokens. The attribute `parameters` is in billions. The attribute `benchmarks`
-    contains scores between 0 and 1 by the name of the benchmark.
+    Prices are in US dollars per million tokens. The attribute `parameters` is the number of parameters in billions. The
+    attribute `benchmarks` contains scores between 0 and 1 by the name of the benchmark.
     """
 
     input_price: float | None = None
@@ -52,4 +52,4 @@ def _logarithm(value: float | None, name: str) -> float:
 
 
 Profiles = Callable[[str], Profile | None]
-"""A function that returns the profile of a target with a name, or None if the name is unknown."""
+"""A function that returns the profile for the name of a model or target, or None if the name is unknown."""

@@ -1,4 +1,4 @@
-"""Checks the tensors of an artefact, so that a damaged artefact is refused when it is loaded, not when it decides."""
+"""Checks the tensors of an artefact, so that a damaged artefact fails when it is loaded, not at a decision."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_policy(tensors: Tensors, targets: int, dimensions: int) -> None:
 
 
 def check_memory(tensors: Tensors, targets: int, dimensions: int) -> None:
-    """Checks the tensors of the file `memory.safetensors`. Raises the same errors as `check_policy`."""
+    """Checks the tensors of `memory.safetensors`. Raises like `check_policy`, or ValueError if scores are not uint8."""
     prompts = len(tensors["keys"])
     _check(tensors, {"keys": (prompts, key_length(dimensions, _FEATURES)), "scores": (prompts, targets)})
     if tensors["scores"].dtype != np.uint8:
@@ -47,7 +47,7 @@ def check_memory(tensors: Tensors, targets: int, dimensions: int) -> None:
 
 
 def _shapes_of_head(tensors: Tensors, head: str, targets: int, dimensions: int) -> _Shapes:
-    """Returns the shapes of the tensors of a network and of its targets, from the sizes of the layers."""
+    """Returns the required shapes of the tensors of a network and of its targets, by the names of the tensors."""
     members, hidden, abilities = [*tensors[f"{head}.item"].shape, 0, 0, 0][:3]
     vector = (members, 1 + abilities)
     return {

@@ -1,4 +1,4 @@
-"""What a policy decides on, and what the policy decides."""
+"""The input and the result of a policy's decision: the situation and the choice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .features import NO_CONTEXT, Context
 from .profile import Profile, Profiles
 
 Verdict = Literal["proven", "safe", "unproven", "off"]
-"""Whether the policy may serve. The policy serves unless the verdict is `unproven`."""
+"""The verdict of the guard. The policy may choose targets unless the verdict is `unproven`."""
 Status = Literal["ok", "failed"]
 
 
@@ -44,7 +44,7 @@ class Candidate:
 
 
 def profile_of(candidate: Candidate, catalogue: Profiles) -> Profile:
-    """Returns the profile of a candidate. The candidate's own price replaces the price of the profile."""
+    """Returns the profile of a candidate. If the candidate has a price, it replaces the profile's prices."""
     known = candidate.profile or _catalogued(candidate, catalogue) or Profile()
     if candidate.price is None:
         return known
@@ -70,7 +70,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known when the policy decides.
+    """The input of a policy's decision about a request.
 
     The attribute `value` is the worth of a good answer in US dollars, which is above 0. If `value` is None, neither
     costs nor latencies count. The attribute `second_price` is the price of a second of waiting in US dollars. The
@@ -96,7 +96,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the policy expects of a candidate. The attribute `cost` is in US dollars (None if unknown)."""
+    """The policy's predictions for a candidate. The attribute `cost` is in US dollars (None if unknown)."""
 
     tool: str
     quality: float
@@ -108,8 +108,8 @@ class Estimate:
 class Choice:
     """A decision of the policy: the function of the candidate to call, the id of the call to select, or neither.
 
-    The attributes `tool` and `select` are both None if every candidate's call failed, or if no candidate exists. If the
-    guard did not let the policy serve, the attribute `challenger` is the function that the policy itself chose.
+    The attributes `tool` and `select` are both None if every candidate's call failed, or if no candidate exists. If a
+    constant is called because the policy is not proven, `challenger` is the function of the policy's own choice.
     """
 
     artefact: str

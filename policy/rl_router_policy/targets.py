@@ -1,4 +1,4 @@
-"""The vectors of the targets. The vector of a target that was never seen follows from the target's profile."""
+"""The vectors of the targets. The vector of an unknown target follows from the target's profile."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .profile import Profile
 
 @dataclass(frozen=True)
 class Targets:
-    """The vectors of the targets that an artefact was trained on, and the rule for other targets.
+    """The vectors of the targets that an artefact was trained on, and the rule for unknown targets.
 
-    The shape of `vectors` is (targets, members, 1 + abilities). The shape of `profile` is (members, profile, 1 +
-    abilities). The attribute `deviation` contains the standard deviation of the vectors around their profiles' vectors:
-    (members, 1 + abilities).
+    The shape of `vectors` is (targets, members, 1 + abilities). The shape of `profile` is (members, numbers of a
+    profile, 1 + abilities). The attribute `deviation` contains the standard deviation of the vectors around their
+    profiles' vectors: (members, 1 + abilities).
     """
 
     names: tuple[str, ...]
@@ -33,14 +33,14 @@ class Targets:
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
-        """The name of a target by the same name in lower case."""
+        """The names of the trained targets, by the same names in lower case."""
         return {name.lower(): name for name in reversed(self.names)}
 
     def known_as(self, name: str, model: str | None) -> str:
-        """Returns the name under which a target was trained, or `name` for a target that was never seen.
+        """Returns the name under which a target was trained, or `name` for an unknown target.
 
-        A target is known by the target's own name, or else by the name of the target's model. The part of the model's
-        name before the last `/` need not be equal, and neither need upper and lower case. If `model` is None, the
+        A target is known by the target's own name, or else by the name of the target's model: the whole name or the
+        part after the last `/`. Upper and lower case of the model's name need not match. If `model` is None, the
         target's name is the name of the model.
         """
         whole = model or name
@@ -74,7 +74,7 @@ class Targets:
         return posterior(self.of(name, profile), self.deviation, items, np.array(scores, np.float64))
 
     def tensors(self, prefix: str) -> dict[str, Array]:
-        """Returns the numbers by the names that an artefact's file uses."""
+        """Returns the tensors by the names that an artefact's file uses."""
         return {
             f"{prefix}.vectors": self.vectors,
             f"{prefix}.profile": self.profile,
@@ -83,6 +83,6 @@ class Targets:
 
 
 def targets_from(tensors: Mapping[str, Array], names: Sequence[str], prefix: str) -> Targets:
-    """Returns the targets whose numbers have names with a prefix. Raises KeyError if a tensor is missing."""
+    """Returns the targets whose tensors have names with the prefix `prefix`. Raises KeyError if a tensor is missing."""
     vectors, profile, deviation = [tensors[f"{prefix}.{name}"] for name in ("vectors", "profile", "deviation")]
     return Targets(tuple(names), vectors, profile, deviation)

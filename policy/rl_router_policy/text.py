@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 
 MAX_PART = 4_000
-"""The number of characters at the beginning and at the end of a text that a policy reads."""
+"""The number of characters that a policy reads at each end of a text, if the text has more than 8,000 characters."""
 
 
 def shortened(text: str) -> str:
-    """Returns the first and the last 4,000 characters of a text, or the whole text if the text is not longer.
+    """Returns a text, shortened to its first and last 4,000 characters if it has more than 8,000 characters.
 
-    A question mark replaces each half of a character that JSON can contain, such as half of an emoji.
+    A question mark replaces each unpaired surrogate (half of a character such as an emoji), which JSON can contain.
     """
     if len(text) > 2 * MAX_PART:
         text = f"{text[:MAX_PART]}\n{text[-MAX_PART:]}"
@@ -19,7 +19,7 @@ def shortened(text: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Returns a text in lower case with single spaces. Prompts with the same normalised text count as one prompt."""
+    """Returns a text in lower case, in NFC and with single spaces. Prompts with the same result count as one prompt."""
     return " ".join(unicodedata.normalize("NFC", _well_formed(text)).lower().split())
 
 

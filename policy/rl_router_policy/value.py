@@ -7,7 +7,7 @@ from typing import Literal
 
 Word = Literal["cost", "balanced", "quality"]
 INPUT_TOKENS, OUTPUT_TOKENS = 1_000, 300
-"""The size of the call whose mean cost over the targets is one unit."""
+"""The tokens of the call whose mean cost over the targets with a price is one unit."""
 STEPS = (1, 2, 5, 10, 20, 50, 100)
 """The values that V can have, in units."""
 UNITS: dict[Word, int] = {"cost": 1, "balanced": 5, "quality": 50}
@@ -17,8 +17,8 @@ UNITS: dict[Word, int] = {"cost": 1, "balanced": 5, "quality": 50}
 def unit(prices: Sequence[tuple[float, float]]) -> float | None:
     """Returns the unit in US dollars: the mean cost of a usual call over the targets with a price.
 
-    The argument contains the prices of input and output, in US dollars per million tokens. Returns None if no target
-    has a price above 0.
+    The argument contains the targets' prices of input and output in US dollars per million tokens. Returns None if no
+    target has a price above 0.
     """
     if not prices:
         return None
@@ -27,7 +27,7 @@ def unit(prices: Sequence[tuple[float, float]]) -> float | None:
 
 
 def worth(prefer: Word | float, unit_: float | None) -> float | None:
-    """Returns V in US dollars, rounded to a step of units. Returns None if the unit is unknown.
+    """Returns V in US dollars, rounded to a number of units in `STEPS`. Returns None if the unit is unknown.
 
     The argument `prefer` is one of the words of `UNITS`, or V in US dollars.
     """
@@ -46,6 +46,6 @@ def closest_word(worth_: float, unit_: float | None) -> Word:
 
 
 def _ratio(one: float, other: float) -> float:
-    """Returns the larger number divided by the smaller number."""
+    """Returns the larger number divided by the smaller number. The number `other` counts as at least 1e-12."""
     low, high = sorted((one, max(other, 1e-12)))
     return high / low

@@ -1,6 +1,6 @@
 """The JSON form of a situation and of a choice: the field `rl_router` of requests and responses.
 
-The field is meant for servers whose list of models announces support for the field.
+The router API sends the field only to servers whose list of models announces support for the field.
 """
 
 from __future__ import annotations

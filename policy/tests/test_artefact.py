@@ -134,7 +134,7 @@ def test_a_manifest_that_is_not_json_is_rejected(folder: Path, content: str) -> 
         ("targets", [{"name": 5}], "the names of the targets must be different texts"),
         ("targets", [{"name": "alpha"}] * 2, "the names of the targets must be different texts"),
         ("targets", [{"name": "alpha"}, {"name": "beta"}], "lengths.factors has the shape (1,), not (2,)"),
-        ("neighbours", {"count": 0, "weight": 0.5}, "the number of neighbours is 0, not a number above 0"),
+        ("neighbours", {"count": 0, "weight": 0.5}, "the number of neighbours is 0, not an integer above 0"),
         ("neighbours", {"count": 9, "weight": 2}, "the weight of the neighbours is 2, not a number from 0 to 1"),
         ("neighbours", {"count": 9, "weight": float("nan")}, "the weight of the neighbours is nan"),
     ],

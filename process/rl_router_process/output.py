@@ -78,7 +78,7 @@ class LineWriter:
             self._wake()
 
     def say(self, text: str) -> None:
-        """Adds a text for people and a line break to the queue."""
+        """Adds a message and a line break to the queue, or drops the message if the queue is full."""
         self.put(f"{text}\n".encode(errors="replace"))
 
     def take_turns(self, path: str) -> None:
@@ -121,7 +121,7 @@ class LineWriter:
                     time.sleep(_PAUSE)
 
     def _next_batch(self) -> list[tuple[int, bytes]]:
-        """Returns the lines of the queue for the next write. The lines stay in the queue until they are written."""
+        """Returns the lines of the queue for the next write. The lines stay in the queue until the write ends."""
         batch = [self._lines[0]]
         size = len(batch[0][1])
         while len(batch) < len(self._lines) and (size := size + len(self._lines[len(batch)][1])) <= _BATCH:
@@ -155,7 +155,7 @@ def _start_without_signals(thread: threading.Thread) -> None:
 
 @contextmanager
 def _locked(file: int | None) -> Iterator[None]:
-    """Locks the file with the descriptor `file` until the `with` block ends. If `file` is None, locks no file."""
+    """Tries to lock the file with the descriptor `file` until the `with` block ends. Does nothing if `file` is None."""
     if file is None:
         yield
         return

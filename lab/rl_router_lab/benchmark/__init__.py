@@ -1,1 +1,1 @@
-"""Measures what training learns from public tables: `make lab-bench`."""
+"""Measures policies that are trained on public tables: `make lab-bench`."""

@@ -1,7 +1,8 @@
-"""Trains and measures policies on public tables, and writes the figures into a folder: `make lab-bench DATA=FOLDER`.
+"""Trains policies on the public tables in FOLDER, measures them and writes the figures: `make lab-bench DATA=FOLDER`.
 
-The folder of the tables contains the files `llmrouter.jsonl.gz`, `mmlu-pro.jsonl.gz`, `zeroeval.jsonl.gz`,
-`mmlu-pro-answers.jsonl.gz`, `zeroeval-answers.jsonl.gz` and `models.json`. All measures take some hours on two cores.
+FOLDER must contain the files `llmrouter.jsonl.gz`, `mmlu-pro.jsonl.gz`, `zeroeval.jsonl.gz`,
+`mmlu-pro-answers.jsonl.gz`, `zeroeval-answers.jsonl.gz` and `models.json`. All measures together take some hours on two
+cores.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ _LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "tokenizers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the measures and returns the exit status, which is 1 if a file cannot be read or written."""
+    """Runs the measures and returns the exit status, which is 1 if a file is wrong, or cannot be read or written."""
     parser = argparse.ArgumentParser(prog="make lab-bench", description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with the tables")
+    parser.add_argument("data", type=Path, help="folder with the tables and models.json")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument(
-        "--only", choices=list(MEASURES), action="append", help="run only this measure. Repeat the option as needed"
-    )
-    parser.add_argument("--seed", type=int, action="append", help="use only this seed. Repeat the option as needed")
+        "--only", choices=list(MEASURES), action="append",
+        help="run only this measure. Repeat the option for several measures",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, action="append", metavar="N",
+        help="use only this seed (speed and unseen: only the first). Repeat the option for several seeds",
+    )  # fmt: skip
     parser.add_argument(
         "--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS, help="number of folds to test (default: 5)"
     )
@@ -54,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(name: str, data: Path, seeds: Sequence[int], folds: int, out: Path) -> None:
-    """Writes the result of a measure, and the table of all results, whenever a part of the measure is done."""
+    """Runs a measure, and writes its result and the table of all results after each part of the measure."""
     begun = time.monotonic()
     models, words = read_models(data / "models.json"), embedding.load(embedding.BUNDLED)
     settings = Settings(models, words, lambda line: print(line, flush=True), folds)

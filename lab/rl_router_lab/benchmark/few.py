@@ -1,4 +1,4 @@
-"""Measures what a policy learns from 200 prompts of a new kind of traffic that four models answered."""
+"""Measures a policy after its adaptation to 200 prompts of a table that the policy was not trained on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PROMPTS, MODELS = 200, 4
 def few(others: Table, table: Table, seeds: Sequence[int], settings: Settings) -> Iterator[dict[str, Any]]:
     """Yields the figures of a policy that is trained on other tables, and adapted to 200 prompts of a table.
 
-    Each seed draws the models and the prompts. The figures are measured on the rest of the table's prompts. Yields the
-    result so far after each seed.
+    Each seed draws four models and the prompts. The figures are measured on the prompts of the table whose text was not
+    drawn. After each seed, yields the figures of all seeds so far.
     """
     base = fit_outcomes(others, settings.models, settings.embedding, seeds[0])
     found: dict[str, Any] = {}

@@ -23,7 +23,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """What all trainings of the benchmark have in common.
+    """The settings that all measures of the benchmark share.
 
     The attribute `folds` is the number of folds that are tested. With fewer than five, the policies are still trained
     on four fifths of the prompts, but only the prompts of the tested folds count.
@@ -36,10 +36,10 @@ class Settings:
 
 
 def cross_validated(tables: Sequence[Table], seed: int, settings: Settings) -> list[dict[str, Any]]:
-    """Trains a policy on all tables for each tested fold, and returns the figures of the policies for each table.
+    """Trains a policy on the other folds of all tables for each tested fold, and returns the figures for each table.
 
-    Each prompt is predicted by a policy that was trained on four fifths of the tables without the prompt. The figures
-    are those of the stage that the training chose, and those of each stage.
+    Each prompt of a tested fold is predicted by the policy that was trained on the other four folds. The figures are
+    the AIQ gain and the match of the stage that the training chose and of each stage, and the calibration.
     """
     folds = [np.array([fold_of(prompt.key, seed) for prompt in table.prompts]) for table in tables]
     expected: list[dict[str, list[Predictions]]] = [{} for _ in tables]
@@ -57,7 +57,7 @@ def cross_validated(tables: Sequence[Table], seed: int, settings: Settings) -> l
 
 
 def trivial(table: Table, settings: Settings) -> dict[str, Any]:
-    """Returns the figures of the baselines, and the mean quality and cost of each constant."""
+    """Returns the number of prompts, the figures of the baselines, and the mean score and cost of each constant."""
     costs = real_costs(table, settings.models)
     nothing = Predictions(table.scores, table.scores, costs)
     found = baselines(Outcomes(table.scores, costs, nothing), table)
@@ -75,7 +75,7 @@ def trivial(table: Table, settings: Settings) -> dict[str, Any]:
 
 
 def _variants(fitted: Fitted, test: Table, settings: Settings) -> dict[str, Predictions]:
-    """Returns the predictions of each stage with the chosen share of the memory, and those of the chosen policy."""
+    """Returns the predictions of each stage with the chosen share of the memory, and those of the chosen stage."""
     stages: dict[str, Predictor] = {
         "outcomes": replace(fitted.predictor, gradient=None),
         "gradient": replace(fitted.predictor, gradient=fitted.gradient),
@@ -85,7 +85,7 @@ def _variants(fitted: Fitted, test: Table, settings: Settings) -> dict[str, Pred
 
 
 def _figures(found: Mapping[str, Predictions], table: Table, settings: Settings) -> dict[str, Any]:
-    """Returns the figures of each policy. The qualities, and so their calibration, are the same for all of them."""
+    """Returns the figures of each stage, and the calibration. All stages predict the same qualities."""
     costs = real_costs(table, settings.models)
     outcomes = {name: Outcomes(table.scores, costs, expected) for name, expected in found.items()}
     figures = {name: curve_figures(each) for name, each in outcomes.items()}
@@ -99,7 +99,7 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
 
 
 def _tested(table: Table, folds: np.ndarray, count: int) -> Table:
-    """Returns the prompts of the first folds, in the order of the folds."""
+    """Returns the table's prompts of the first `count` folds, in the order of the folds."""
     return table.rows(np.concatenate([np.where(folds == fold)[0] for fold in range(count)]))
 
 

@@ -1,4 +1,4 @@
-"""The measures of the benchmark by name. Each measure yields its result so far, so that a stop loses little."""
+"""The measures of the benchmark by name. Each yields its result after each part, so an interruption loses little."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _TABLES = ("llmrouter", "mmlu-pro", "zeroeval")
 
 @dataclass(frozen=True)
 class Measure:
-    """A function that yields the result so far from the folder of the tables.
+    """A function that yields the result of the measure after each part.
 
-    The attribute `seeds` contains the default seeds of the function, and `tables` the tables that the function reads.
+    The attribute `seeds` contains the seeds that are used by default, and `tables` the tables that the function reads.
     """
 
     run: Callable[[Path, Sequence[int], Settings], Iterator[Result]]

@@ -1,4 +1,4 @@
-"""Measures how well a policy that was trained on few labels chooses between a strong and a weak model."""
+"""Measures how well a policy that was trained on few prompts chooses between a strong and a weak model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RESAMPLES = 1_000
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models of a table, and the number of labelled prompts on which a policy is trained."""
+    """Two models of a table, and the number of the table's prompts on which a policy is trained."""
 
     table: str
     strong: str
@@ -33,7 +33,7 @@ PAIRS = (
 
 
 def pair_figures(pair: Pair, table: Table, seed: int, settings: Settings) -> dict[str, Any]:
-    """Returns the APGR of a policy on the prompts that it was not trained on, with an interval."""
+    """Trains a policy. Returns its APGR on the other prompts, with a 95 % interval, and the number of these prompts."""
     models = sorted([pair.strong, pair.weak])
     order = np.random.default_rng(seed).permutation(len(table.prompts))
     keys = {table.prompts[at].key for at in order[: pair.labels]}

@@ -1,4 +1,4 @@
-"""The public tables that the benchmark uses, and the models whose constants are the baseline of each table."""
+"""The public tables of the benchmark, and the pool of each table: the models between which a policy chooses."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ POOLS = {
         "Qwen2.5-72B-Instruct", "Qwen2.5-7B-Instruct", "grok-2-1212", "gemma-2-9b-it",
     ),
 }  # fmt: skip
-"""The models of each table. None stands for all models."""
+"""The pool of each table. None stands for all models of the table."""
 _TASKS = {"zeroeval": ("ze_crux", "ze_math-l5")}
-"""The tasks that all models of the pool answered."""
+"""The tasks of a table that all models of the pool answered. The pool's table has only these tasks."""
 
 
 def whole_table(folder: Path, name: str) -> Table:
@@ -33,7 +33,7 @@ def whole_table(folder: Path, name: str) -> Table:
 
 
 def pool_table(folder: Path, name: str) -> Table:
-    """Returns a public table with the models of its pool and the prompts that all of them answered."""
+    """Returns a public table with the models of its pool and the prompts that all these models answered."""
     table = whole_table(folder, name)
     if name in _TASKS:
         table = table.rows(np.isin([prompt.task for prompt in table.prompts], _TASKS[name]))

@@ -1,4 +1,4 @@
-"""Writes a Markdown table of the benchmark's results."""
+"""Builds the Markdown page with the table of the benchmark's results."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _HEADER = """\
 # Results of the lab's benchmark
 
 The command `make lab-bench` wrote this table from the JSON files in this folder, which contain all figures. Each JSON
-file names the command, the seeds, the versions of the libraries, and the hashes of the tables. `docs/learning.md`
+file contains the command, the seeds, the versions of the libraries, and the hashes of the tables. `docs/learning.md`
 defines the measures.
 
 Apart from a few duplicates, the policies were tested on prompts that they were not trained on. In the rows of a table
 alone and of one policy over all tables, the prompts are split into five folds, and the policy that predicts a fold was
 trained on the other four. If such a row says "2 of 5 folds", only two of the folds were tested. In the rows with 200
-prompts and of a model that was never seen, at most 4 % of the test prompts have the same text as a training prompt.
+prompts and of left-out models, at most 4 % of the test prompts have the same text as a training prompt.
 
 In the rows of answers, the predictor and the verifier that judge a fold were trained on the other four folds. An AUROC
 within task and model is the mean over all pairs of a task and a model with at least 50 answers. The four cheap models
@@ -50,9 +50,10 @@ prices per million tokens of input and of output add up to at most 2 US dollars.
 AUROC of the length. The differences are resampled in pairs.
 
 A value is the mean over the seeds, and the ends of its interval are the means of the ends of the seeds' 95 % intervals.
-If only some of the seeds have a match, the column `seeds` says how many, and only these seeds count. In the rows of a
-model that was never seen, the AUROC is computed over all tasks together, and the intervals come from resamples of the
-models.
+If only some of the seeds have a match, the column `seeds` says how many, and only these seeds count. In the rows of
+left-out models, the AUROC gap of a model is its AUROC if the policy is trained on the model, minus its AUROC if the
+model is left out of the training. The AUROC is computed over all tasks together, and the intervals come from resamples
+of the models.
 
 | figure | value | 95 % interval | seeds |
 | --- | --- | --- | --- |
@@ -60,7 +61,7 @@ models.
 
 
 def report(folder: Path) -> str:
-    """Returns the table of the results in a folder. Results that are missing have no row."""
+    """Returns the Markdown page about the results in a folder. A missing result has no row."""
     found = {file.stem: json.loads(file.read_text())["result"] for file in sorted(folder.glob("*.json"))}
     return _HEADER + "".join([f"| {' | '.join(row)} |\n" for row in _rows(found)])
 
@@ -75,22 +76,22 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield from _policies(f"one policy over all tables, on {_TITLES[pool]}{_folds(figures)}", figures["seeds"])
     for pool, figures in found.get("few", {}).items():
         each = [seed["aiq_gain"] for seed in figures["seeds"].values()]
-        yield _row(f"policy trained without {_TITLES[pool]}, adapted to 200 of its prompts, 4 models: AIQ gain", each)
+        what = f"policy trained without {_TITLES[pool]}, adapted to 200 of its prompts and 4 of its models"
+        yield _row(f"{what}: AIQ gain", each)
     for pool, figures in found.get("pairs", {}).items():
         each = [seed["apgr"] for seed in figures["seeds"].values()]
-        name = f"{figures['strong']} or {figures['weak']}, {figures['labels']:,} labels of {_TITLES[pool]}"
-        yield _row(f"{name}: APGR", each, sign="")
+        name = f"choice between {figures['strong']} and {figures['weak']}"
+        what = f"policy trained on {figures['labels']:,} prompts of {_TITLES[pool]}"
+        yield _row(f"{name}, {what}: APGR", each, sign="")
     for count, gap in found.get("unseen", {}).get("below_trained", {}).items():
-        what = (
-            f"a model never seen, {count.removeprefix('after ')} outcomes, mean of {len(found['unseen']['by_model'])}"
-        )
-        yield _row(f"{what} models: AUROC below a trained model's", [gap], "")
+        what = f"{len(found['unseen']['by_model'])} left-out models, {count} outcomes of each"
+        yield _row(f"{what}: mean AUROC gap", [gap], "")
     for name, title in (("verifier", "ZeroEval"), ("verifier-mmlu-pro", "MMLU-Pro")):
         if name in found:
             yield from _judges(f"answers of {title}{_folds(found[name])}", found[name]["seeds"])
     if "speed" in found:
         speed = found["speed"]
-        what = f"training of {speed['prompts']:,} prompts and {speed['models']} models on two cores"
+        what = f"training on {speed['prompts']:,} prompts and {speed['models']} models with two cores"
         yield what, f"{speed['seconds']:.0f} s ({speed['processor_seconds']:.0f} s of CPU time)", "", "1"
 
 

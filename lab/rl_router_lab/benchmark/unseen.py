@@ -1,4 +1,4 @@
-"""Measures how well a policy predicts the answers of a model that was left out of the training."""
+"""Measures how well a policy predicts which answers are good, for a model that was left out of the training."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MODELS = 12
 _MIN_SCORES = 500
 _TEST = 0.2
 OUTCOMES = (0, 30, 300)
-"""The numbers of outcomes after which a left-out model is predicted."""
+"""The numbers of outcomes of a left-out model that the policy gets before its answers are predicted."""
 
 
 @dataclass(frozen=True)
 class _Prompts:
-    """A table with its raw inputs. The attribute `test` says which prompts no training uses."""
+    """A table with the raw inputs of its prompts. The attribute `test` says which prompts no training uses."""
 
     table: Table
     raw: Raw
@@ -38,16 +38,16 @@ class _Prompts:
         return scores
 
     def items(self, predictor: Predictor, rows: np.ndarray) -> np.ndarray:
-        """Returns the vectors of some prompts: (prompts, members, 1 + abilities)."""
+        """Returns the network's vectors of the prompts at `rows`: (prompts, members, 1 + abilities)."""
         chosen = Raw(self.raw.embedding[rows], self.raw.features[rows])
         standardised = inputs.network_inputs(*predictor.scaler.standardised(chosen))
         return np.stack([predictor.outcomes.network.items(row) for row in standardised])
 
 
 def unseen(table: Table, seed: int, settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yields the AUROC of left-out models after some outcomes, and the AUROC of the same models if they are trained on.
+    """Yields the AUROC of left-out models after each number of outcomes, and their AUROC if they are not left out.
 
-    Yields the result so far after each model.
+    After each model, yields the result of all models so far.
     """
     test = np.random.default_rng(seed).random(len(table.prompts)) < _TEST
     prompts = _Prompts(table, raw_inputs(table, settings.embedding), test)
@@ -69,7 +69,7 @@ def left_out(table: Table) -> list[str]:
 
 
 def _below(rows: dict[str, dict[str, float]]) -> dict[str, list[float]]:
-    """Returns how far the AUROC is below a trained model's, with an interval from 1,000 resamples of the models."""
+    """Returns the models' mean AUROC gap after each number of outcomes, with a 95 % interval from 1,000 resamples."""
     random = np.random.default_rng(0)
     found = {}
     for count in OUTCOMES:

@@ -26,12 +26,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser("evaluate", help="measure an artefact on a table", description=__doc__)
     shared.add_artefact(parser)
     shared.add_table(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures into this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the printed JSON into this file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prints the measures of an artefact beside the baselines. Raises LabError or ArtefactError."""
+    """Prints the measures of an artefact and of the baselines, and writes them into the file of `--json` if set.
+
+    Raises LabError, ArtefactError or OSError.
+    """
     artefact = shared.read_artefact(options)
     table, models = shared.read_table(options)
     report = evaluation(artefact, table, models)
@@ -72,8 +75,8 @@ def unseen(artefact: Artefact, table: Table, models: Models) -> tuple[Table, Out
     test = table.rows(np.array([prompt.short_key not in trained for prompt in table.prompts])).complete()
     if len(test.prompts) < _MIN_PROMPTS:
         raise LabError(
-            f"only {len(test.prompts)} prompts of the table were answered by every model and not trained on. Pass a"
-            f" table with at least {_MIN_PROMPTS} other prompts, or fewer models with --only"
+            f"only {len(test.prompts)} prompts of the table were answered by every model and not used to train the"
+            f" artefact. Pass a table with at least {_MIN_PROMPTS} such prompts, or fewer models with --only"
         )
     return test, Outcomes(test.scores, real_costs(test, models), predictions(artefact.predictor, test, models))
 

@@ -1,9 +1,10 @@
-"""`rl-router lab import`: brings outcomes into the tidy form that the other commands read.
+"""`rl-router lab import`: converts outcomes to the tidy form (one prompt per row) that the other commands read.
 
 Each input file is in the tidy form, or has one answer per row with the columns `id`, `prompt`, `model` and `score`, and
-optionally `task`, `family`, `output_tokens`, `cost` and `answer` (the text of the answer). The file name ends in
-.jsonl, .jsonl.gz, .csv, .csv.gz or .parquet. The option --column gives other column names. If another table already has
-the prompts or the output tokens, name the table with --join.
+optionally `task`, `family`, `output_tokens`, `cost` and `answer` (the text of the answer). Names of CSV files end in
+.csv or .csv.gz, and names of Parquet files in .parquet. Other files are JSONL, compressed with gzip if the name ends in
+.gz. The option --column gives other column names. If another table already has the prompts or the output tokens, name
+the table with --join.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..records import write_records
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the command line."""
     parser = commands.add_parser(
-        "import", help="bring tables into the tidy form", description=__doc__,
+        "import", help="convert outcomes to tables with one prompt per row", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="file with outcomes")
@@ -37,7 +38,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def run(options: argparse.Namespace) -> None:
-    """Writes the table, and prints how many rows were left out for which reason. Raises LabError."""
+    """Writes the table, and prints how many rows were left out for each reason. Raises LabError or OSError."""
     columns = dict([_column(text) for text in options.column])
     found = imported(options.files, columns, options.join)
     if not found.rows:

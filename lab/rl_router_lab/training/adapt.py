@@ -1,8 +1,8 @@
-"""Adapts a trained predictor to a table that is too small for a training of its own.
+"""Adapts a trained predictor to a table that is too small to train a new predictor.
 
-The item network stays as it is. The vector of each target follows from the target's outcomes. The table is split into
-five parts by the text of the prompts. For each part, the other parts give predictions. These predictions decide how
-much the memory counts.
+The item network stays as it is. The outcomes of each target update the vector that the predictor has for the target.
+The table is split into five parts by the text of the prompts. The prompts of each part get predictions from vectors
+that only the other parts have updated. These predictions decide how much the memory counts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from ..table import Table
 from .fit import MEMBERS, Data, Fitted, Recall, best_option, memory_of, prepared, utility_interval
 
 _RECALL = Recall(30, (0.0, 0.4, 0.7))
-"""The shares are larger than in `fit`, because the network was trained on other prompts than the table's."""
+"""The largest share is larger than in `fit`, because the network was not trained on the table."""
 
 
 def adapt(base: Predictor, table: Table, models: Models, seed: int) -> Fitted:
-    """Returns an adapted predictor for the table's models, with its figures. The same seed gives the same predictor."""
+    """Returns an adapted predictor for the table's models, with the figures of the adaptation.
+
+    The same arguments give the same predictor.
+    """
     data = prepared(table, models, base.embedding, seed, base.scaler)
     network = base.outcomes.network
     items = np.stack([network.items(row) for row in data.examples.inputs])

@@ -57,7 +57,7 @@ def write_artefact(
     provenance: Provenance,
     kept: KeptVerifier | None = None,
 ) -> None:
-    """Writes an artefact into a new folder. Raises OSError if the folder contains files or cannot be written."""
+    """Writes an artefact into a new or empty folder. Raises OSError if this fails, or if a table cannot be read."""
     predictor = fitted.predictor
     manifest = {
         "seed": provenance.seed,

@@ -1,8 +1,8 @@
-"""Trains all parts of an artefact on a table: the networks, the lengths and the memory.
+"""Fits the networks, the lengths and the memory of a predictor to a table.
 
-The table is split into five parts by the text of the prompts. Each member of the networks is trained on four parts. The
-fifth part decides when the training stops. So each prompt has a prediction of a member that was not trained on the
-prompt. These predictions decide which stage the policy uses, and how much the memory counts.
+The table is split into five parts by the text of the prompts. Each network has five members. Each member is trained on
+four parts, and the remaining part decides when the training stops. So each prompt has a prediction of a member that was
+not trained on the prompt. These predictions decide which stage the policy uses, and how much the memory counts.
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ class Fitted:
     """A trained predictor, with the figures of its training.
 
     The attribute `gradient` is the head of the second stage, even if the predictor does not use it. It is None if
-    the second stage did not run. The attribute `held_out` contains a preference for each prompt and target, predicted
-    by a network that was not trained on the prompt and a memory without it. The attribute `qualities` contains such
-    predictions of the quality, without a memory. The attribute `stages` contains the mean utility of each option that
-    the training tried, and `interval` the 95 % interval of the best option's mean utility.
+    the second stage did not run. The attribute `held_out` contains the best option's preference for each prompt and
+    target, from weights that were not trained on the prompt's part and from a memory without this part. The
+    attribute `qualities` contains such predictions of the quality, without a memory. The attribute `stages` contains
+    the mean utility of each option that the training tried, and `interval` the 95 % interval of the best option's mean
+    utility.
     """
 
     predictor: Predictor
@@ -84,7 +85,10 @@ class Data:
 
 
 def fit(table: Table, models: Models, embedding: Embedding, seed: int, progress: Progress) -> Fitted:
-    """Returns a predictor that is trained on the table, with its figures. The same seed gives the same predictor."""
+    """Returns a predictor that is trained on the table, with the figures of the training.
+
+    The same arguments give the same predictor.
+    """
     data = prepared(table, models, embedding, seed)
     first = _first_stage(data, seed, progress)
     second = [
@@ -199,8 +203,8 @@ def best_option(
 ) -> tuple[dict[str, float], str, float, np.ndarray]:
     """Returns the mean utility of each option, and the best option: stage, memory share, preferences.
 
-    The argument `held_out` contains the predictions of each stage for prompts that were not trained on. Each stage is
-    tried with several shares of the memory.
+    The argument `held_out` contains each stage's predictions, from weights that were not trained on the prompt. Each
+    stage is tried with several shares of the memory.
     """
     values: dict[tuple[str, float], tuple[float, np.ndarray]] = {}
     for stage, chances in held_out.items():
@@ -214,12 +218,12 @@ def best_option(
 
 
 def utility(preferences: np.ndarray, data: Data) -> float:
-    """Returns the mean utility of the choices by preference and cost, over weights of the cost and over tables."""
+    """Returns the mean of `utilities` over the prompts, in which all tables count the same."""
     return float(utilities(preferences, data) @ _table_weights(data))
 
 
 def utilities(preferences: np.ndarray, data: Data) -> np.ndarray:
-    """Returns the utility of the choice by preference and cost for each prompt: the mean over weights of the cost."""
+    """Returns for each prompt the utility of the choice by preference and cost, as a mean over weights of the cost."""
     examples, costs, at = data.examples, data.costs, np.arange(len(preferences))
     known = ~np.isnan(examples.scores)
     totals = np.zeros(len(preferences))

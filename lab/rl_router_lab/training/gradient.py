@@ -22,7 +22,7 @@ from .item_network import Weights, logits
 from .outcomes import Batches, Examples, descend, improve, stopping_shares
 
 _LOWEST, _HIGHEST = 0.003, 1.0
-"""The range of the random weights of the cost, for costs whose mean in a table is 1."""
+"""The range of the random weights of the cost that are not 0, for costs whose mean in a table is 1."""
 PRICES = np.geomspace(_LOWEST, _HIGHEST, 12)
 """The positive weights of the cost at which a policy's utility is measured."""
 _FREE = 0.1
@@ -35,7 +35,10 @@ _OPTIMIZER = optax.adamw(5e-4, weight_decay=1e-2)
 
 @dataclass(frozen=True)
 class Costs:
-    """The real and expected costs of the answers, divided by the mean real cost of their table: (prompts, targets)."""
+    """The real and expected costs of the answers: (prompts, targets).
+
+    The costs are divided by the mean real cost of their table if this mean is not 0.
+    """
 
     real: np.ndarray
     expected: np.ndarray
@@ -77,8 +80,8 @@ def train(
 def utilities(chances: Array, costs: tuple[Array, Array], scores: Array, price: Array, offered: Array) -> Array:
     """Returns the expected utility of the softmax policy for each prompt.
 
-    The argument `price` contains the weight of the cost for each prompt, and `offered` says which targets are
-    candidates. The argument `costs` contains the real and the expected costs.
+    The argument `price` is the weight of the cost for all prompts or for each prompt, and `offered` says which targets
+    are candidates. The argument `costs` contains the real and the expected costs.
     """
     real, expected = costs
     drawn = jax.nn.softmax(jnp.where(offered, (chances - price * expected) / TEMPERATURE, -1e9), axis=-1)
@@ -115,7 +118,10 @@ def _random_sets(sized: Array, ranked: Array, known: Array) -> Array:
 
 @jax.jit
 def _value(weights: Weights, data: tuple[Array, ...], shares: Array) -> Array:
-    """Returns the mean utility over `PRICES` and over the prompts, weighted by `shares`, with all candidates."""
+    """Returns the mean utility over `PRICES` and over the prompts, weighted by `shares`.
+
+    All targets with known scores are candidates.
+    """
     inputs, scores, profiles, real, expected = data
     chances = jax.nn.sigmoid(logits(weights, inputs, profiles))
     known, filled = ~jnp.isnan(scores), jnp.nan_to_num(scores)

@@ -14,8 +14,8 @@ INPUT_DROPOUT, HIDDEN_DROPOUT = 0.5, 0.2
 """The shares of the inputs and of the hidden numbers that a training step omits at random."""
 
 _OWN_SPREAD = 0.05
-"""The standard deviation of the targets' own vectors before the training. With larger numbers, the random differences
-between targets remain in the trained vectors and worsen the predictions."""
+"""The standard deviation of the random numbers in the targets' own vectors before the training. If it is larger, the
+random differences between targets remain in the trained vectors and worsen the predictions."""
 
 Weights = dict[str, Any]
 """The weights of one member: hidden (inputs, hidden), bias (hidden), item (hidden, abilities), profile (profile, 1 +

@@ -11,7 +11,7 @@ _USUAL_SLOPES = 20.0
 
 
 def fit_lengths(features: np.ndarray, output_tokens: np.ndarray) -> Lengths:
-    """Returns the prediction that is fitted to standardised features: (prompts, features).
+    """Returns a prediction of lengths from standardised features (prompts, features), fitted to `output_tokens`.
 
     The shape of `output_tokens` is (prompts, targets), with NaN for unknown lengths. The weights predict the mean
     logarithm of a prompt's known lengths. The slopes say how much the logarithm of each target's lengths follows the

@@ -43,10 +43,10 @@ class Examples:
 def train(
     examples: Examples, stopping: np.ndarray, seed: int, progress: Callable[[float], None] = lambda _: None
 ) -> Weights:
-    """Returns the weights of one member.
+    """Returns the trained weights of one of the network's members.
 
-    The argument `stopping` says which prompts are not trained on. The weights with the lowest loss on these prompts are
-    returned.
+    The argument `stopping` says which prompts are not trained on. The function `improve` selects the weights by the
+    loss on these prompts.
     """
     means = comparable_means(np.where(stopping[:, None], np.nan, examples.scores))
     start = initial(jax.random.PRNGKey(seed), examples.inputs.shape[1], examples.profiles, means)
@@ -96,7 +96,8 @@ def improve(
 ) -> Weights:
     """Trains weights for at most `epochs` epochs, and returns the best weights.
 
-    The training stops early after `patience` epochs in a row that did not raise the best `value` by more than 1e-5.
+    Weights are better only if they raise the best `value` by more than 1e-5. The training stops early after `patience`
+    epochs in a row without better weights.
     """
     weights, state = start, optimizer.init(start)
     best, kept, since = float(value(start)), start, 0
@@ -160,9 +161,9 @@ def table_shares(tables: np.ndarray) -> np.ndarray:
 
 
 def stopping_shares(tables: np.ndarray, stopping: np.ndarray) -> np.ndarray:
-    """Returns the weight of each prompt in the value that stops the training, which is 0 for the trained prompts.
+    """Returns the weight of each prompt in the value that stops the training.
 
-    Each table with prompts that are not trained on has the same weight.
+    The weight of a prompt that is trained on is 0. Each table with prompts that are not trained on has the same weight.
     """
     _, positions = np.unique(tables, return_inverse=True)
     counts = np.bincount(positions, weights=stopping)

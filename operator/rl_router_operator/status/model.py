@@ -57,7 +57,7 @@ def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding
         )
     if state.word == "bad" and is_retried:
         return make_finding(TYPE, "False", Reason.NOT_DECIDING, f"{subject} returns no valid decision: {state.reason}")
-    yet = f"no API pod has reported a decision of {subject} yet"
+    yet = f"no ready API pod reports a decision of {subject}"
     return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, f"{yet}: {state.reason}" if state.reason else yet)
 
 

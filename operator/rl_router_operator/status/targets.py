@@ -16,7 +16,8 @@ _MAXIMUM_TARGETS = 64
 _FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
 """The reasons that come from health reports.
 
-While API pods are ready but no health is confirmed yet, a condition TargetsReady with such a reason stays unchanged.
+While API pods are ready but no health is confirmed yet, a condition TargetsReady with such a reason stays unchanged,
+unless the router is suspended.
 """
 
 
@@ -45,7 +46,7 @@ def finding(router: RouterDeployment, targets: Sequence[TargetState], reports: R
     if reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
     if not reports.received:
-        return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, "no API pod has reported the state of the targets yet")
+        return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, "no ready API pod reports the state of the targets")
     if not targets:
         return make_finding(TYPE, "False", Reason.NO_TARGETS, "the router has no targets")
     return _by_state(targets, reports)

@@ -130,7 +130,8 @@ def _blocking_problem(
     The essential children of a tier are the StatefulSet or Deployment, the ConfigMap, and the Service that is not
     headless. If an object that does not belong to the RouterDeployment has the name of an essential child, the object
     always blocks the tier. A missing permission to read pods always blocks the tier. Any other error of an essential
-    child blocks the tier only if the StatefulSet or Deployment does not exist, or if the tier has no Service.
+    child blocks the tier only if the StatefulSet or Deployment does not exist, or if the error is about a Service that
+    does not exist.
     """
     name = child(router.name, component)
     for problem in observed.errors:

@@ -26,7 +26,7 @@ def warnings(events: Iterable[Manifest], kind: str, about: Manifest, *reasons: s
 
 
 def last_seen(event: Manifest) -> datetime:
-    """Returns the time at which the Event last occurred."""
+    """Returns the time at which the Event last occurred, or the creation time if the Event contains no such time."""
     series = event.get("series") or {}
     times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
     return time_of(next((time for time in times if time), event["metadata"]["creationTimestamp"]))

@@ -35,7 +35,7 @@ def is_json(body: bytes) -> bool:
 
 
 def without_comments(body: bytes) -> bytes:
-    """Returns a body without the white space and the comments at its start.
+    """Returns a body without a byte order mark, white space and comments at its start.
 
     OpenRouter sends comments such as `: OPENROUTER PROCESSING` while a request waits.
     """
@@ -123,7 +123,7 @@ def _plain(whole: bytes) -> list[bytes] | None:
 
 
 def _line(event: bytes) -> bytes | None:
-    """Returns the data of an event with one line, or None if the event has no data."""
+    """Returns the data of an event with one line. The result is empty or None if the event has no data."""
     return event[5:].strip() if event.startswith(b"data:") else _data(event)
 
 

@@ -47,8 +47,8 @@ class ToolCallIdMap:
 
         The parameter `original` is the id without the affinity that the router appended (default: `tool_call_id`). The
         parameter `is_own` says whether the target itself or a target of the same signing family made the original id.
-        The target gets such an id unchanged. The parameter `place` is the number of earlier tool calls of the same
-        message that have the same id. Some providers write several tool calls with an empty id.
+        The target gets such an original id unchanged. The parameter `place` is the number of earlier tool calls of the
+        same message that have the same id. Some providers write several tool calls with an empty id.
         """
         original = tool_call_id if original is None else original
         if place:

@@ -33,8 +33,9 @@ class Refusal(Struct, frozen=True):
 
     The attribute `fields` contains the fields of the error that are neither lists nor objects. If the error has a
     message, the attribute `fields` contains the message as text. The attribute `fields` is empty if the text of the
-    error is neither JSON nor plain text. The attribute `status` is the HTTP status that the error names, or None. The
-    attribute `retry_after` is the waiting time in seconds that the error names, or None.
+    error is neither JSON nor plain text. The attribute `status` is the HTTP status that the error names, 429 if the
+    error names no status but a rate limit, or else None. The attribute `retry_after` is the waiting time in seconds
+    that the error names, or None.
     """
 
     fields: dict[str, Any]
@@ -42,8 +43,7 @@ class Refusal(Struct, frozen=True):
     is_malformed: bool = False
     """Whether a code or a type in the error says that every upstream would reject the request body."""
     is_too_large: bool = False
-    """Whether the error's message says that the request has more tokens than a limit above 0 of the router's
-    account."""
+    """Whether the error's message says that the request has more tokens than a limit that is above 0."""
     names_quota: bool = False
     """Whether a code or a type in the error says that a quota or spend limit is exhausted."""
     mentions_quota: bool = False
@@ -78,8 +78,9 @@ class UpstreamDialect(Protocol):
 
         The parameter `guard` contains the rules of a money limit, or is None if the request has no money limit. The
         parameter `without` contains the names of the router's additions that the body must not contain, because the
-        target may refuse these additions. The parameter `family` contains the affinities (hashes of the names) of all
-        targets in the signing family of the called target.
+        target may refuse these additions, and `FOREIGN_HISTORY` if the target refuses the answers of other models. The
+        parameter `family` contains the affinities (hashes of the names) of all targets in the signing family of the
+        called target.
         """
 
     def bounds_output(self, request: Request, params: Params) -> bool:

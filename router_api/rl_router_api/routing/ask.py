@@ -1,4 +1,4 @@
-"""Calls the router model for a policy: reserves the cost, opens a ledger entry, and applies the timeout."""
+"""Calls the router model for a policy, and applies the request's money limit and the timeout to the call."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ same model with a shorter context."""
 
 
 class RouterModel:
-    """The router model of one configuration. A call looks up the model's name and context length if unknown.
+    """The router model of one configuration.
 
+    A call first looks up the model's name and context length if they are unknown.
     The field `rl_router` is part of a request only if the list of models announces that the server reads the field.
     Other servers may reject requests with unknown fields.
     """
@@ -42,7 +43,7 @@ class RouterModel:
     async def learn(self) -> None:
         """Finds out from the list of models whether the server reads the field `rl_router`.
 
-        If the list cannot be read, what is known stays.
+        If the list is empty or cannot be read, the previous finding stays in use.
         """
         with suppress(ListingError):
             await self._list()
@@ -59,7 +60,7 @@ class RouterModel:
         try:
             listed = self._listed or await self._look_up()
         except ListingError as error:
-            message = f"the name of the router model is unknown: {error}. Set `router.model`"
+            message = f"the name of the router model is unknown: {error}. Set `router.model`, or check the server"
             raise NoDecisionError(message) from None
         body = self._body(listed, conversation, tools)
         if self._artefact is not None and situation is not None:
@@ -75,10 +76,10 @@ class RouterModel:
         return PaidAnswer(answer, entry.cost)
 
     def _check_state(self) -> None:
-        """Raises NoDecisionError if the router model is in cooldown, has an open circuit breaker or lacks its key."""
+        """Raises NoDecisionError if a cooldown or the circuit breaker prevents a call, or if the API key is missing."""
         if not self._upstream.ready:
             raise NoDecisionError(
-                "the router model is in cooldown, or has an open circuit breaker. Check the model with GET /health"
+                "the router model is in cooldown, or its circuit breaker blocks calls. See `router_model` in `/health`"
             )
         if missing := self._upstream.key.missing:
             raise NoDecisionError(f"the router model has no API key: {missing}. Set the key")
@@ -91,7 +92,7 @@ class RouterModel:
         return fields[:-1] + b',"messages":' + msgspec.json.encode(conversation(room)) + b"}"
 
     def _open_entry(self, listed: Listed, body: bytes, limits: Limits) -> Entry:
-        """Reserves the worst-case cost of a call to the router model, and opens the ledger entry of the call.
+        """Opens the ledger entry of a call to the router model, and reserves the worst-case cost if money is limited.
 
         Raises NoDecisionError if the money limit does not allow the call.
         """
@@ -108,9 +109,10 @@ class RouterModel:
         return entry
 
     async def _look_up(self) -> Listed:
-        """Returns the router model's name and context length from the configuration, or else from the model's server.
+        """Returns the router model's name and context length.
 
-        Raises ListingError if the configuration has no model name and the server does not list any models.
+        A value that is not configured comes from the list of models. The default context length is 8192 tokens. Raises
+        ListingError if no name is configured and the list is empty or cannot be read.
         """
         router = self._router
         if router.model and router.context_length:
@@ -129,7 +131,10 @@ class RouterModel:
         return Listed(router.model or listed.id, router.context_length or listed.max_model_len or _DEFAULT_CONTEXT)
 
     async def _list(self) -> Listed:
-        """Returns the router model's entry in the list of models, or the first entry. Raises ListingError."""
+        """Reads the list of models. Returns the entry with the configured name, or else the first entry.
+
+        Raises ListingError if the list is empty or cannot be read.
+        """
         models = await list_models(self._upstream, self._fleet.transport)
         listed = next((model for model in models if model.id == self._router.model), models[0])
         self._artefact = listed.artefact if self._router.model in (None, listed.id) else None

@@ -1,4 +1,4 @@
-"""Makes one attempt to call a target: the ledger entry, the reserved money, and the answer or the failure."""
+"""Makes one attempt to call a target: opens a ledger entry, reserves money under a money limit, and sends the call."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .plan import ReadyCall
 async def attempt(
     request: Request, fleet: Fleet, limits: Limits, call: ReadyCall, *, live: bool, without: Collection[str] = ()
 ) -> MadeCall:
-    """Makes one attempt to call a target.
+    """Makes one attempt to call a target, and returns the answer or the failure.
 
-    If `live` is true, the answer is streamed through to the client. The parameter `without` contains the names of
-    the router's additions that the request to the target must not contain.
+    If `live` is true, a requested stream is returned while the answer arrives. The parameter `without` contains the
+    names of the router's additions that the request to the target must not contain.
     """
     callee, ledger = call.callee, limits.ledger
     upstream, transport, traceparent = callee.upstream, fleet.transport, ledger.traceparent
@@ -60,7 +60,7 @@ def _open_entry(ledger: Ledger, request: Request, call: ReadyCall) -> Entry:
 
 
 def _reserve(spending: Spending, request: Request, call: ReadyCall, entry: Entry) -> None:
-    """Reserves a call's worst-case cost. Raises CallFailedError if other calls have spent or reserved the money."""
+    """Reserves a call's worst-case cost. Raises CallFailedError if less than this cost is left of the money limit."""
     try:
         entry.hold = spending.reserve(_worst_cost(request, call))
     except UnaffordableError as error:
@@ -69,7 +69,7 @@ def _reserve(spending: Spending, request: Request, call: ReadyCall, entry: Entry
 
 
 def _with_blame(request: Request, spending: Spending, call: ReadyCall, failure: CallFailedError) -> CallFailedError:
-    """Returns the failure of a call, as a result of the money limit if the target rejected the router's output limit.
+    """Returns `failure`, or a failure of the kind `unaffordable` if the target rejected the router's output limit.
 
     The router never omits the output limit that a money limit requires. So a target that rejects the output limit
     cannot serve the request, but other targets may.

@@ -1,4 +1,4 @@
-"""Makes the calls to targets, with retries, and with second calls to other targets if the first targets are slow."""
+"""Makes the calls to targets, with retries and, if `routing.hedge_after` is set, second calls when targets are slow."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .plan import ReadyCall, affordable, affordable_together, ready, within_free
 from .race import Race
 
 _MAX_PAUSE = 2.0
-"""The maximum pause, in seconds, before a retry at the same target if other targets may still be called."""
+"""The pause, in seconds, above which the router makes no retry at a target if other targets may still be called."""
 _MAX_LAST_PAUSE = 10.0
-"""The maximum pause, in seconds, before a retry at the same target if no other target may be called."""
+"""The pause, in seconds, above which the router makes no retry at a target if no other target may be called."""
 _JITTER = 0.2
 """The maximum random time, in seconds, that is added to a pause, so that retries do not start at the same moment."""
 
@@ -48,7 +48,7 @@ class Calls:
 
     @property
     def left(self) -> int:
-        """The number of attempts to call targets that the request may still make, including retries and hedges."""
+        """The number of attempts to call targets that the request may still make, with retries and second calls."""
         return self._limits.max_calls - len(self._ledger.target_calls)
 
     def remaining(self) -> list[Callee]:
@@ -59,11 +59,11 @@ class Calls:
         ]
 
     def in_fallback_order(self) -> list[Callee]:
-        """Returns the targets that may still be called for the request, in the fallback order."""
+        """Returns the targets of the fallback order that may still be called for the request, in this order."""
         return fallback_order(self.remaining(), self._limits.prefer, self._routing.fallback)
 
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
-        """Returns the planned calls that the free slots, the remaining money and the limit on calls allow together.
+        """Returns the planned calls to eligible targets that free slots, money and the limit on calls allow together.
 
         The parameter `offered` contains the names of the targets that the policy was allowed to call. The targets
         are checked again, because, for example, other requests may have taken slots while the policy decided.
@@ -79,13 +79,13 @@ class Calls:
         return affordable_together(self._request, self._limits, self._routing, fitting[: max(self.left, 0)])
 
     def ready(self, callee: Callee, advice: Advice = NO_ADVICE) -> ReadyCall:
-        """Returns a call that may spend all the remaining money of the request."""
+        """Returns a call that may spend all the remaining money of the request, if the request has a money limit."""
         return ready(self._request, self._limits, self._routing, callee, advice)
 
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
-        """Makes one call. If `live` is true, the answer is streamed through to the client.
+        """Makes one call. If `live` is true, a requested stream is passed through to the client.
 
-        Raises ApiError if a target rejected the request and no other target may be called.
+        Raises ApiError if a target's rejection of the request is final (see the method `_raise_if_final`).
         """
         made = await self._make(call, live=live)
         self._raise_if_final()
@@ -102,10 +102,10 @@ class Calls:
         self._raise_if_final()
 
     def _raise_if_final(self) -> None:
-        """Raises the error of the first target that rejected the request, if no other target may be called.
+        """Raises the error of the first target that rejected the request, if this rejection is final.
 
-        If a call has succeeded, nothing is raised. After a rejection, the next failure is final, unless a missing slot
-        or the money limit caused the failure. A rejection with which every target would answer is final at once.
+        If a call has succeeded, no rejection is final. Otherwise, a rejection is final if the request is malformed, or
+        if another call fails later for a reason other than a missing slot or the money limit.
         """
         if self.completed:
             return
@@ -126,7 +126,7 @@ class Calls:
         return self._raced(call, wait, live=live)
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
-        """Makes one call, and a second call to another target if the first answer has not begun after `wait` seconds.
+        """Makes one call, and a second call if the first call still waits for an answer after `wait` seconds.
 
         Returns the first call that succeeds, or a failed call if no call succeeds. When one of the two calls succeeds,
         the other call is cancelled.
@@ -161,8 +161,8 @@ class Calls:
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
         """Makes one call, with up to three attempts at the same target.
 
-        An attempt is repeated at most once after a failure that may pass, and at most once without the router's
-        additions to the request, which the target may have refused.
+        The attempt is repeated at most once after a failure that may pass, and at most once without the router's
+        additions to the request if the target may have refused these additions.
         """
         refused_additions = call.callee.upstream.refused_additions
         omitted, is_retried = refused_additions.current, False
@@ -194,7 +194,7 @@ class Calls:
         return attempt(self._request, self._fleet, self._limits, call, live=live, without=without)
 
     def _refusable(self, callee: Callee, entry: Entry, omitted: Collection[str]) -> tuple[str, ...]:
-        """Returns the names of the router's additions in an attempt, which the target may have refused.
+        """Returns the names of the router's additions in an attempt that the target may have refused.
 
         The parameter `omitted` contains the names of the additions that the attempt lacked.
         """

@@ -85,7 +85,7 @@ class Verdict(Struct, frozen=True):
 
 
 def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
-    """Returns a verdict on each of `targets`. An open circuit breaker counts only if another target is eligible."""
+    """Returns a verdict on each of `targets`. A circuit breaker blocks calls only if another target is eligible."""
     verdicts = [check_target(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
         # No target is eligible. A call to a target with an open circuit breaker is better than an error.
@@ -181,7 +181,8 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
     if obstacles & {"cost", "unpriced"}:
         return limits.spending.refusal(reasons)
     if allowed and not keyed:
-        return ApiError(503, f"Every model lacks its API key ({reasons}). Set the keys.", code="no_target")
+        message = f"Every model that may answer lacks its API key ({reasons}). Set the keys."
+        return ApiError(503, message, code="no_target")
     if not allowed:
         message = "No target model is known. Configure `targets`, or check that the router model's server is running."
         return ApiError(503, message, code="no_target")
@@ -196,14 +197,16 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
 def _no_capacity(keyed: Sequence[Verdict], reasons: str) -> ApiError:
     """Returns the error for targets of which at least one is busy or in a cooldown.
 
-    The code says `insufficient_quota` if exhausted quotas are the reason for every target that could serve the request.
+    The error's code is `insufficient_quota` if no target is busy and exhausted quotas caused all cooldowns. Otherwise,
+    the code is `rate_limit_exceeded`.
     """
     blocked = [verdict for verdict in keyed if verdict.obstacle in ("busy", "cooldown")]
     cooldowns = [verdict.callee.upstream.cooldown for verdict in blocked if verdict.obstacle == "cooldown"]
     wait = min((cooldown.seconds for cooldown in cooldowns), default=1.0)
     if len(cooldowns) == len(blocked) and all(cooldown.is_quota for cooldown in cooldowns):
         message = (
-            f"The quota of every model for this request is exhausted ({reasons}). Raise the quota at the provider."
+            f"The quota of every model that could serve this request is exhausted ({reasons})."
+            " Raise the quota at the provider."
         )
         return ApiError(429, message, code="insufficient_quota", retry_after=wait, retryable=False)
     message = f"No model has capacity for this request ({reasons}). Retry later."

@@ -43,7 +43,8 @@ def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
     """Returns the error for the client if no call succeeded. The HTTP status of the error depends on the failures."""
     failures = [call.failure for call in calls if call.failure is not None]
     if not failures:
-        return ApiError(503, "No model could be called. Check `/health`, or retry later.", code="no_target")
+        remedy = "Check `/health`, add targets to `routing.fallback` if this field is set, or retry later."
+        return ApiError(503, f"No model could be called. {remedy}", code="no_target")
     refusals = [failure.refusal for failure in failures if failure.refusal is not None]
     if len(refusals) == len(failures):
         return refusals[-1]

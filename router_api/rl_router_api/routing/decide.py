@@ -31,9 +31,9 @@ class Limits(Struct, frozen=True):
     The attribute `deadline` is a time in seconds on the event loop's clock, and the attribute `duration` is the number
     of seconds that the request may take. The attribute `unsized` names a part of the request that may have any number
     of tokens, such as a video. The router cannot guarantee a money limit for a request with such a part. The attribute
-    `unsized` is None if the request has no such part or no money limit. The attribute `prefer` is one of the three
-    goals. If the client or the configuration gives the goal as a number, the attribute `value` is this number: the
-    worth of a good answer in US dollars.
+    `unsized` is None if the request has no such part or no money limit. The attribute `prefer` is the goal
+    `cost`, `balanced` or `quality`. If the client, or else the configuration, gives the goal as a number, the attribute
+    `value` is this number: the worth of a good answer in US dollars.
     """
 
     spending: Spending
@@ -81,7 +81,7 @@ class Candidate(Struct, frozen=True):
 
     @property
     def input_cost(self) -> Decimal | None:
-        """The expected cost of the call's input in US dollars, or None if the price is unknown."""
+        """The estimated cost of a call without any output, in US dollars, or None if the price is unknown."""
         return None if self.price is None else cost_of(Usage(self.input_tokens), self.price)
 
     @property
@@ -93,7 +93,7 @@ class Candidate(Struct, frozen=True):
 class PastCall(Struct, frozen=True):
     """A call that was made for the request, with the text of the answer or the message of the failure.
 
-    The attribute `cost` is in US dollars, and the attribute `latency` is in seconds.
+    The attributes `cost` (in US dollars) and `latency` (in seconds) are those of the call's last attempt.
     """
 
     call_id: str
@@ -125,11 +125,11 @@ class Decision(Struct, frozen=True):
     own answer. If the attribute `final` is true, the router calls only the first target in `calls` that can still be
     called, and returns the target's answer without a review. If the attributes `calls`, `select` and `direct` are all
     empty, the policy made no decision, and the attribute `reason` explains why. The attribute `cost` is the cost of the
-    decision in US dollars. The ledger already contains this cost. The attribute `explanation` contains the field
-    `decision` of `router_metadata`, or is None. The attribute `failed` is true if an error in the policy prevented the
-    decision. The attribute `unreadable` is the number of answers
-    of the router model that could not be parsed. The attribute `repaired` is true if the policy tried a second call of
-    the router model because the first answer could not be parsed.
+    decision in US dollars. The ledger already contains this cost. The attribute `explanation` is the value for the
+    field `decision` of `router_metadata`, or None. The attribute `failed` is true if an error in the policy prevented
+    the decision. The attribute `unreadable` is the number of answers of the router model that could not be parsed. The
+    attribute `repaired` is true if the policy tried a second call of the router model because the first answer could
+    not be parsed.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -170,7 +170,7 @@ class Policy(Protocol):
 
 @runtime_checkable
 class Explains(Protocol):
-    """A policy whose prompts and tools for the router model the endpoint `/debug/tools` shows."""
+    """A policy that calls the router model with prompts and tools, which the endpoint `/debug/tools` shows."""
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
         """Returns the prompts and tools for the given candidates, as fields of the response of `/debug/tools`."""
@@ -181,7 +181,7 @@ class ReadsFiles(Protocol):
     """A policy that reads files, and never calls the router model."""
 
     async def refresh(self) -> None:
-        """Reads files that have changed. The router API calls the method every second."""
+        """Reads files that have changed. The router API calls the method about once per second."""
 
     def health(self) -> PolicyHealth:
         """Returns whether the policy can decide, and with which artefact."""
@@ -209,19 +209,20 @@ class Ask(Protocol):
         The function `conversation` returns the messages for the router model. The argument of the function
         `conversation` is the number of tokens of the router model's context that are available for the messages. The
         parameter `tools` is a JSON object that contains either the tools or the schema of the answer, as fields of the
-        request body. The function `situation` returns the field `rl_router` of the request body, as JSON. The function
-        is called with the hash of the artefact by which the router model's server decides, and only if the server
-        announces that it reads the field. If the request has a money limit,
-        the worst-case cost of the call is reserved in `limits.spending`. The call is recorded in `limits.ledger`.
-        Raises NoDecisionError if the router model cannot be called, or if the call fails.
+        request body. The function `situation` returns the value of the field `rl_router` of the request body, as JSON.
+        The function is called with the hash of the artefact by which the router model's server decides, and only if the
+        server announces that it reads the field. If the request has a money limit, the worst-case cost of the call is
+        reserved in `limits.spending`. The call is recorded in `limits.ledger`. Raises NoDecisionError if the router
+        model cannot be called, or if the call fails.
         """
 
 
 class PolicySetup(Struct, frozen=True):
     """The input for a new policy: parts of the configuration, and a function that calls the router model.
 
-    The attribute `targets` contains the targets of the configuration. The attribute `unit` is the mean cost of a usual
-    call over the targets with a price, in US dollars, or None if no target has a price above 0.
+    The attribute `targets` contains the configured or discovered targets. The attribute `unit` is the mean cost of
+    1,000 input tokens and 300 output tokens over the targets with a price, in US dollars, or None if no target has a
+    price above 0.
     """
 
     router: RouterModelConfig

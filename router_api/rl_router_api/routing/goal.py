@@ -1,4 +1,4 @@
-"""Converts the goal `prefer`, which is a word or a number of US dollars, and computes the unit of such numbers."""
+"""Converts the goal `prefer` from an amount of US dollars to a word, and computes the unit for this conversion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..config import Prefer, Target
 
 
 def unit_of(targets: Iterable[Target]) -> float | None:
-    """Returns the mean cost of a usual call over the targets with a price, in US dollars.
+    """Returns the mean cost of 1,000 input tokens and 300 output tokens over the targets with a price, in US dollars.
 
     Returns None if no target has a price above 0.
     """
@@ -22,7 +22,6 @@ def unit_of(targets: Iterable[Target]) -> float | None:
 def word_for(prefer: float | Decimal, unit: float | None) -> Prefer:
     """Returns the word whose worth of a good answer is closest to `prefer` US dollars.
 
-    The parameter `unit` is the unit of this worth in US dollars. Returns `balanced` if `unit` is None, because no
-    target has a price above 0.
+    The parameter `unit` is the result of the function `unit_of`. Returns `balanced` if `unit` is None.
     """
     return value.closest_word(float(prefer), unit)

@@ -34,9 +34,9 @@ def limits_of(
 ) -> Limits:
     """Returns the limits of a request.
 
-    The parameter `unit` is the unit of the worth of a good answer in US dollars, or None if it is unknown. The
-    parameter `received_at` is the time when the request arrived, in seconds on the event loop's clock. The deadline of
-    the request is computed from this time, or from the current time if `received_at` is None.
+    The parameter `unit` is the result of the function `unit_of` in `goal.py`. The parameter `received_at` is the time
+    when the request arrived, in seconds on the event loop's clock. The deadline of the request is computed from this
+    time, or from the current time if `received_at` is None.
     """
     routing, options = fleet.routing, request.options
     goal = options.prefer or routing.prefer

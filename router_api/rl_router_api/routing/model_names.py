@@ -1,4 +1,4 @@
-"""Determines from the field `model` whether a request is routed or pinned. An unknown name there causes a 404 error."""
+"""Determines from the field `model` whether a request is routed or pinned. An unknown model causes a 404 error."""
 
 from __future__ import annotations
 

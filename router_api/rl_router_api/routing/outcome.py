@@ -17,7 +17,7 @@ class MadeCall(Struct, frozen=True, eq=False):
 
     The attribute `answer` contains a complete answer. The attribute `chunks` contains the chunks of a stream that was
     read to the end. The attribute `stream` contains a stream that the router passes on to the client while the chunks
-    arrive. The attribute `text` is the answer's text, which policies receive.
+    arrive. The attribute `text` is the text of `answer` or `chunks`, which policies receive.
     """
 
     callee: Callee

@@ -32,9 +32,10 @@ class ReadyCall(Struct, frozen=True):
 def ready(
     request: Request, limits: Limits, routing: Routing, callee: Callee, advice: Advice = NO_ADVICE, *, sharing: int = 1
 ) -> ReadyCall:
-    """Returns a call that may spend an equal share of the remaining money.
+    """Returns a call that may spend an equal share of the remaining money, if the request has a money limit.
 
-    The parameter `sharing` is the number of calls that share the remaining money equally.
+    The parameter `sharing` is the number of calls that share the remaining money equally. If `routing.system_prompts`
+    is false, the call does not get the system prompt of the advice.
     """
     used = advice if routing.system_prompts else replace(advice, system_prompt=None)
     left = limits.spending.left
@@ -53,7 +54,7 @@ def affordable(request: Request, call: ReadyCall) -> bool:
 def affordable_together(
     request: Request, limits: Limits, routing: Routing, planned: Sequence[tuple[Callee, Advice]]
 ) -> list[ReadyCall]:
-    """Returns as many calls from the start of the list `planned` as the remaining money, in equal shares, can pay."""
+    """Returns the first calls of `planned`, as many as the remaining money, in equal shares, can pay for."""
     for count in range(len(planned), 0, -1):
         calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in planned[:count]]
         if all(affordable(request, call) for call in calls):

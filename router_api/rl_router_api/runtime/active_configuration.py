@@ -1,7 +1,7 @@
 """Defines the active configuration: the configuration in use, with its targets, its policies and its health probe.
 
-After each change of the configuration and after the discovery of targets, the server creates a new object of the class
-`ActiveConfiguration`.
+After each change of the configuration or of the default policy, and after the discovery of targets, the server creates
+a new object of the class `ActiveConfiguration`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ActiveConfiguration:
         self.policy_name = policy_name
         self.fleet = fleet_of(configuration, targets, transport, in_flight, before)
         self.unit = unit_of(targets)
-        """The unit of the worth of a good answer in US dollars, or None if no target has a price above 0."""
+        """The unit for the worth of a good answer in US dollars, as the function `unit_of` returns it."""
         router_model = RouterModel(self.fleet)
         self._policy_setup = PolicySetup(
             configuration.router, configuration.routing, router_model.ask, targets, self.unit
@@ -51,9 +51,9 @@ class ActiveConfiguration:
         self.probe = Probe(self.fleet, self.policy_named(None), self.unit, learn=router_model.learn)
 
     def policy_named(self, name: str | None) -> Policy:
-        """Returns the policy that is called `name`, or the configured policy if `name` is None.
+        """Returns the policy that is called `name`, or the policy `policy_name` if `name` is None.
 
-        Raises ApiError with status 400 if the policy is unknown.
+        Raises ApiError with status 400 if the policy is unknown or needs a package that is not installed.
         """
         name = name or self.policy_name
         if name not in self._policies:
@@ -70,7 +70,7 @@ class ActiveConfiguration:
 
     @property
     def policy_health(self) -> PolicyHealth | None:
-        """The health of the configured policy, or None if the policy reads no files."""
+        """The health of the policy `policy_name`, or None if the policy reads no files."""
         policy = self.policy_named(None)
         return policy.health() if isinstance(policy, ReadsFiles) else None
 

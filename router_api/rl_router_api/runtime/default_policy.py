@@ -12,14 +12,14 @@ from ..upstreams.fleet import Fleet
 from ..upstreams.listing import list_models
 
 _INTERVAL = 30.0
-"""The number of seconds between two searches for the router model."""
+"""The minimum number of seconds between two searches for the router model."""
 
 
 def depends_on_router_model(configuration: Configuration) -> bool:
     """Returns whether the policy depends on whether a router model is found.
 
-    A configured policy does not depend on it. If the section `router` is configured, the policy is `rl`. Without
-    configured targets, the targets are models of the router model's server, so the policy is `rl`.
+    If the field `routing.policy` is set, the policy is always the one in this field. Otherwise, the policy is always
+    `rl` if a field of the section `router` is set, or if the targets are models of the router model's server.
     """
     is_known = configuration.routing.policy is not None or bool(configuration.router.model_fields_set)
     return configuration.targets is not None and not is_known
@@ -28,9 +28,9 @@ def depends_on_router_model(configuration: Configuration) -> bool:
 def policy_without_router_model(configuration: Configuration) -> str:
     """Returns the name of the policy for requests that name no policy if no router model answers.
 
-    The name is the configured one, if any. Otherwise, the policy is `learned` if it depends on the router model, an
-    artefact exists and the libraries of the policy `learned` are installed. In all other cases, the policy is `rl`, and
-    the fallback order decides until a router model answers.
+    The name is the configured one, if any. Otherwise, the policy is `learned` if `depends_on_router_model` returns
+    True, an artefact exists and the libraries of the policy `learned` are installed. In all other cases, the policy is
+    `rl`, and the fallback order decides until a router model answers.
     """
     if configuration.routing.policy is not None:
         return configuration.routing.policy
@@ -57,8 +57,8 @@ class RouterModelSearch:
     async def run(self, fleet: Fleet) -> bool:
         """Searches for a router model if the policy depends on the result, at most every 30 seconds.
 
-        Returns whether the method has searched. A router model that was found once stays in use, even if the router
-        model fails later.
+        Returns whether the method has searched. After a router model was found, the method never searches again, even
+        if the router model fails later.
         """
         now = time.monotonic()
         is_due = self._searched_at is None or now >= self._searched_at + _INTERVAL

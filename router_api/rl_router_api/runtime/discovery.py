@@ -31,7 +31,7 @@ def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Targ
     """Returns a target with price 0 for each listed model, except the skipped models.
 
     Skips models with an invalid or reserved name or an invalid context length, and models whose names conflict with an
-    alias or another model.
+    alias or an earlier model of the list.
     """
     router = configuration.router
     routing = configuration.routing.model_copy(update={"fallback": ()})

@@ -2,8 +2,10 @@
 
 Each worker process probes each upstream of a new configuration once, except targets whose API key is missing. After a
 failed probe or a failed call, the worker process probes the upstream again every 30 seconds until a probe succeeds. A
-successful call also ends the probes, unless a probe of the router model has failed. If the policy does not call the
-router model, the probe of the router model calls no upstream and is repeated every 30 seconds.
+successful call also ends the probes, unless a probe of the router model has failed. The router model is not probed
+while no target is known, or if the policy reads files, as the policy `learned` does. If another policy, such as
+`fixed`, does not call the router model, the probe of the router model calls no upstream and is repeated every 30
+seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from ..upstreams.listing import list_models
 from ..upstreams.upstream import Upstream
 
 _INTERVAL = 30.0
-"""The minimum number of seconds between two probes of the same upstream."""
+"""The minimum number of seconds between two probes of the same upstream by an object of the class `Probe`."""
 _QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'
 
 _Health = TypeVar("_Health", UpstreamHealth, RouterModelHealth)
@@ -44,7 +46,7 @@ class Probe:
     response. The probe of the router model requests a decision of the policy about a short request. The state of the
     router model is `bad` if the policy cannot decide about this request. A failed call also makes the state of an
     upstream `bad`, unless the upstream rejected the request. A missing API key makes the state of a target `bad`. If
-    the policy calls the router model, each probe of the router model ends with a call of the function `learn`.
+    a probe has called the router model, the probe ends with a call of the function `learn`, if any.
     """
 
     def __init__(

@@ -86,8 +86,8 @@ class Runtime:
         return self.load.in_flight
 
     async def start(self) -> None:
-        """Logs warnings about API keys, and starts the background tasks. The tasks discover targets, probe upstreams,
-        watch the configuration file and the keys file, and update the metrics."""
+        """Logs warnings about API keys, chooses the default policy, and starts the background tasks. The tasks discover
+        targets, choose the default policy again, probe upstreams, read changed files, and update the metrics."""
         warn_about_keys(self.fleet, self.admission)
         await self._choose_policy()
         for work in (self._discover, self._probe, self._watch):
@@ -105,7 +105,7 @@ class Runtime:
             await asyncio.to_thread(self._traces.close)
 
     def health(self) -> HealthDocument:
-        """Returns the overall status, and the health of the configuration, of the router model and of every target."""
+        """Returns the overall status, and the health of the configuration, router model, targets and policy."""
         probe, configuration = self.active.probe, self._configuration_health()
         router_model, targets = probe.router_model, probe.targets
         policy = self.active.policy_health
@@ -165,8 +165,8 @@ class Runtime:
         return ActiveConfiguration(configuration, targets, self._transport, self._shared.in_flight, before, name)
 
     async def _discover(self) -> None:
-        """If no targets are configured and none have been discovered yet, requests the list of models from the router
-        model's server and uses the suitable models as targets."""
+        """Chooses the default policy again. If no targets are configured and none have been discovered yet, requests
+        the list of models from the router model's server and uses the suitable models as targets."""
         await self._choose_policy()
         active = self.active
         if active.configuration.targets is not None or active.fleet.targets:
@@ -179,7 +179,7 @@ class Runtime:
             log(logging.INFO, "discovered targets at the router model's server", targets=names)
 
     async def _choose_policy(self) -> None:
-        """If no policy is configured, searches for a router model and uses the policy that the result suggests."""
+        """Searches for a router model if the policy depends on the result, and uses the policy that results."""
         active = self.active
         has_searched = await self._search.run(active.fleet)
         name = self._search.policy_of(active.configuration) if has_searched else active.policy_name

@@ -94,7 +94,7 @@ class Source:
     The attribute `path` is the path of the configuration file, if any. The attribute `flags` contains values that
     override the configuration file and the environment variables. The attribute `state` is the path of the state
     folder, if any, which contains copies of the last valid files. A server that starts while the configuration file or
-    the keys file is invalid uses these copies.
+    the keys file is invalid uses these copies, if they exist.
     """
 
     path: str | None = None

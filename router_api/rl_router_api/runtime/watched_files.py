@@ -13,8 +13,8 @@ from .source import LoadedConfiguration, Source, with_keys
 class WatchedFiles:
     """The configuration file and the keys file of a running server.
 
-    The attribute `refused` is the reason why the server rejected a file on disk, or None if the server rejected no
-    file. If the argument `source` is None, only the keys file is read again.
+    The attribute `refused` is the reason why the server rejects a file on disk, or None if the server accepts the
+    files. If the argument `source` is None, only the keys file is read again.
     """
 
     def __init__(self, loaded: LoadedConfiguration, source: Source | None) -> None:
@@ -53,7 +53,7 @@ class WatchedFiles:
         return loaded if self._contents() == before else None
 
     def accept(self, loaded: LoadedConfiguration) -> None:
-        """Marks `loaded` as the configuration in use, and saves copies of its files unless `source` is None."""
+        """Marks `loaded` as the configuration in use, and saves copies of its files if `source` has a state folder."""
         self._loaded = loaded
         self.refused = self.refused_keys_file = None
         if self._source is not None:

@@ -26,7 +26,7 @@ from .start_errors import report
 
 
 def create() -> App:
-    """Returns the ASGI application of the router API, configured by environment variables and, if any, a file.
+    """Returns the ASGI application of the router API, configured by environment variables and an optional file.
 
     The environment variable RL_ROUTER_CONFIG contains the path of the configuration file. Sends the log of the process
     to standard error, as JSON. Ends the process with an exit code of the enum `ExitCode` if no valid configuration is
@@ -75,7 +75,7 @@ class App:
         await self.runtime.stop()
 
     async def _start(self) -> None:
-        """Creates and starts the object of the class `Runtime`. The event loop must be running before the call."""
+        """Starts a new `Runtime`, and creates the applications of both ports. Requires a running event loop."""
         loaded, source, shared = self._arguments
         self.runtime = runtime = Runtime(loaded, HttpTransport(), source, shared)
         self.admin = Admin(runtime)

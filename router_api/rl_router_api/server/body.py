@@ -50,7 +50,8 @@ class BodyLimits:
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
     """Returns the JSON body as received, perhaps compressed, or None if the caller must call `read_parts`.
 
-    Raises ApiError with status 413 if the body is too large, and with status 415 if the body is not declared as JSON.
+    Raises ApiError with status 413 if the body or its declared length is too large, and with status 415 if the body is
+    not declared as JSON.
     """
     declared = header(scope, b"content-type") or ""
     if declared != _JSON and (media_type := declared.partition(";")[0].strip().lower()) != _JSON:
@@ -91,9 +92,9 @@ def coding_of(scope: Scope) -> str | None:
 async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> tuple[T, int]:
     """Decompresses the body if `coding` is not None, calls `read` with the body, and returns the result of `read`.
 
-    The second returned value is the size of the decompressed body in bytes. The decompression and `read` together can
-    take half a second. One of two threads runs the decompression and `read`, so that the process decodes at most two of
-    these bodies at the same time. Raises ApiError with status 400 if the body is not valid for `coding`, with status
+    The second returned value is the size in bytes of the body that `read` gets. The decompression and `read` together
+    can take half a second. One of two threads runs them, so that the process decodes at most two large or compressed
+    bodies at the same time. Raises ApiError with status 400 if the body is not valid for `coding`, with status
     413 if the decompressed body has more than `limit` bytes, and any error that `read` raises.
     """
     return await asyncio.get_running_loop().run_in_executor(_DECODERS, _read, read, body, coding, limit)
@@ -122,8 +123,8 @@ def decompressed(body: bytes, coding: str, limit: int) -> bytes:
 async def read_parts(receive: Receive, limits: BodyLimits) -> bytes:
     """Receives a request body in parts, and returns the bytes of the whole body.
 
-    Raises ApiError with status 413 if the body is too large, with status 429 if the unfinished bodies of the server or
-    of the API key are too large together, and with status 408 or 504 if the client is too slow. Raises ClientGoneError
+    Raises ApiError with status 413 if the body is too large, with status 429 if `Load.hold` finds too many pending
+    bytes of the server or of the API key, and with status 408 or 504 if the client is too slow. Raises ClientGoneError
     if the client disconnects.
     """
     server, load = limits.server, limits.load

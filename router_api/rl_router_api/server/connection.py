@@ -9,7 +9,7 @@ from ..http1.refusals import Refusal
 
 
 class ApiConnection(HttpConnection):
-    """An HTTP/1.1 connection that uses OpenAI's format for errors about invalid or too large HTTP requests."""
+    """An HTTP/1.1 connection that uses OpenAI's format for errors about invalid, unsupported or too large requests."""
 
     @staticmethod
     def error_body(refusal: Refusal) -> bytes:

@@ -1,6 +1,7 @@
 """Defines the endpoint `GET /debug/tools`.
 
-The endpoint returns the name of the configured policy, and each target's name, capabilities, context length and price.
+The endpoint returns the name of the configured policy, and each target's name, function name, description,
+capabilities, context length and price.
 If the policy has the method `explain`, the endpoint also returns the policy's prompts and tools for the router model.
 """
 

@@ -121,7 +121,7 @@ class RequestHandler(ABC):
 
     @property
     def _sharing_key(self) -> str | None:
-        """The name of the client's API key if the keys share the memory for bodies, or None if there is one key."""
+        """The name of the client's API key if the server has several API keys, and otherwise None."""
         return self._key.name if self._key is not None and self._runtime.admission.has_several_keys else None
 
     def _watch_client(self) -> None:

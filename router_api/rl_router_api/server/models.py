@@ -14,11 +14,11 @@ from .responses import json_response
 def add_models(api: FastAPI, runtime: Runtime) -> None:
     """Adds the endpoints `/v1/models` and `/v1/models/{name}` to the FastAPI application `api`."""
 
-    @api.get("/v1/models", summary="The model names that a request may use")
+    @api.get("/v1/models", summary="Returns the model names that a request may use")
     async def models() -> Response:
         return json_response({"object": "list", "data": [_model(name) for name in model_names(runtime.fleet)]})
 
-    @api.get("/v1/models/{name:path}", summary="One model name")
+    @api.get("/v1/models/{name:path}", summary="Returns one model name")
     async def model(name: str) -> Response:
         if name not in model_names(runtime.fleet):
             raise unknown_model(name)

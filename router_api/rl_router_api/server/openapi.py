@@ -47,7 +47,7 @@ _COMPLETION_BODY: dict[str, Any] = {
                                 "max_turns": {"type": "integer", "minimum": 1},
                                 "review": {"enum": get_args(Review)},
                                 "prefer": {
-                                    "description": "the goal, or the worth of a good answer in US dollars",
+                                    "description": "the routing goal, or the worth of a good answer in US dollars",
                                     "anyOf": [{"enum": get_args(Prefer)}, {"type": "number", "exclusiveMinimum": 0}],
                                 },
                             },

@@ -25,8 +25,8 @@ _WITHOUT_KEY = ("/health", "/ready")
 class Public:
     """The ASGI application that serves all endpoints for clients.
 
-    If API keys are configured, every endpoint except `/health` and `/ready` requires an API key, and clients cannot see
-    the configuration, the metrics or the health of upstreams.
+    If API keys are configured, every endpoint except `/health` and `/ready` requires an API key, `/` does not show the
+    configuration, `/health` does not show the health of upstreams, and `/metrics` returns HTTP status 404.
     """
 
     def __init__(self, runtime: Runtime) -> None:

@@ -40,7 +40,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def _first_values(scope: Scope) -> dict[bytes, bytes]:
-    """Adds the mapping `HEADERS` to the scope of a request that another server than the router's own has received."""
+    """Adds the mapping `HEADERS` to the scope of a request that another ASGI server received. Returns the mapping."""
     values: dict[bytes, bytes] = dict([*scope["headers"]][::-1])
     scope[HEADERS] = values
     return values

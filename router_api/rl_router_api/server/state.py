@@ -35,7 +35,10 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
                 page["unit"] = runtime.active.unit
         return json_response(page)
 
-    @api.get("/health", summary="Returns HTTP status 200 and, if no API keys are configured, the state of upstreams")
+    @api.get(
+        "/health",
+        summary="Returns HTTP status 200, the overall status and, if no API keys are configured, the upstreams' states",
+    )
     async def health() -> Response:
         health = runtime.health()
         return json_response(health.as_json() if shows_details() else {"status": health.status})
@@ -54,7 +57,7 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
 def _without_secrets(configuration: Configuration) -> dict[str, Any]:
     """Returns the configuration as JSON values.
 
-    Redacts values of headers and query parameters, and credentials in URLs.
+    Redacts the values of the upstreams' headers and query parameters, and the credentials in their base URLs.
     """
     redacted: dict[str, Any] = configuration.model_dump(mode="json")
     for upstream in [redacted["router"], *(redacted["targets"] or ())]:

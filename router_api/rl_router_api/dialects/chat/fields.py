@@ -1,4 +1,4 @@
-"""The names of request fields that inference engines spell differently."""
+"""The spellings of a request field that has different names in different inference engines."""
 
 OUTPUT_LIMITS = (
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len", "max_tokens_to_sample",

@@ -53,8 +53,8 @@ FREE_FIELDS = frozenset(
     ).split()
 )
 """The names of the request fields that cause no costs above the computed worst-case cost, in the spellings of OpenAI,
-vLLM, SGLang, llama.cpp and other inference engines. Except for images, the router counts every byte of a free field as
-one input token, because an engine may put the field into the prompt."""
+vLLM, SGLang, llama.cpp and other inference engines. Except for fields `image_url` above 4,096 bytes, the router counts
+every byte of a free field as one input token, because an engine may put the field into the prompt."""
 _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("default", "flex"),
@@ -72,8 +72,8 @@ _FIELDS_OF_TOOLS = frozenset(
 )
 _PLAIN = re.compile(rb'true|false|null|-?[0-9][0-9.eE+-]{0,31}|"[A-Za-z0-9_-]{0,32}"')
 _DEPTH = 4
-"""The number of nested levels of lists and objects that are written anew. The content parts of messages are at the
-deepest of these levels."""
+"""The number of levels of nested lists and objects from which repeated fields and `cache_control` are removed. The
+content parts of messages are at the deepest of these levels."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
 
@@ -86,10 +86,10 @@ class _Tool(Struct):
 
 
 def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
-    """Removes the parts of a request body that may cost extra, and returns the names of the first 32 removed parts.
+    """Removes the parts that may cost extra from a request body, except the fields in `allowed`.
 
-    If more parts were removed, the result ends with a text that says how many more. In the parameter `fields`, every
-    field except the field `model` has the value that the client sent.
+    Returns the names of the first 32 removed parts. If more parts were removed, the result ends with a text that says
+    how many more. In the parameter `fields`, every field except the field `model` has the value that the client sent.
     """
     free = FREE_FIELDS.union(allowed, ["model"])
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
@@ -124,7 +124,7 @@ def _is_free_value(name: str, raw: Raw) -> bool:
 
 
 def _client_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
-    """Returns the tools that the client runs, and the positions and types of the tools that are removed."""
+    """Returns the tools that the client runs (None if all are removed), and the place and type of each removed tool."""
     if not is_given(raw):
         return raw, []
     tools = LIST.decode(raw)
@@ -148,8 +148,9 @@ def _type_of(raw: Raw) -> str:
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     """Returns the free arguments of a chat template, and the names of all other arguments.
 
-    A template argument is free if its value is a boolean, null, a short number or a single short word. Some engines
-    accept a whole template as an argument, and a template can write any number of tokens to the prompt.
+    Returns None and the field's name if the value is neither an object nor null. A template argument is free if its
+    value is a boolean, null, a short number or a single short word. Some engines accept a whole template as an
+    argument, and a template can write any number of tokens to the prompt.
     """
     if begins(raw) != b"{":
         return (None, ["chat_template_kwargs"]) if is_given(raw) else (raw, [])
@@ -159,7 +160,7 @@ def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
 
 
 def _rewrite(fields: dict[str, Any], allowed: Collection[str]) -> list[str]:
-    """Removes repeated fields from the messages and tools, so that every reader reads what the router has read.
+    """Removes repeated fields from the first `_DEPTH` levels of the messages and tools.
 
     If an object repeats a field, the router reads the last value, but a target may read the first value. The function
     also removes the field `cache_control` if the field is not in `allowed`, because this field makes a provider write
@@ -181,9 +182,9 @@ def _compact(raw: Raw) -> bytes:
 
 
 def _written_anew(raw: Raw, depth: int, unwanted: Collection[str], removed: set[str]) -> Any:
-    """Returns a list or object without repeated fields and without the fields in `unwanted`.
+    """Returns JSON whose first `depth` levels have neither repeated fields nor the fields in `unwanted`.
 
-    The deeper levels of the list or object stay unchanged. Adds the names of the removed fields to `removed`.
+    The deeper levels stay unchanged. Adds the names of the removed fields to `removed`.
     """
     if depth == 0 or begins(raw) not in (b"[", b"{"):
         return raw
@@ -199,7 +200,7 @@ def _written_anew(raw: Raw, depth: int, unwanted: Collection[str], removed: set[
 
 
 def _shortened(dropped: list[str]) -> tuple[str, ...]:
-    """Returns, for `router_metadata`, the names of the removed parts.
+    """Returns, for `router_metadata`, the names of the first removed parts, and how many more parts were removed.
 
     The number and the length of the returned names are limited, because the client chose the names.
     """

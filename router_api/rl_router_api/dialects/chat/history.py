@@ -81,7 +81,7 @@ def adapt(request: Request, messages: list[dict[str, Raw]], history: History, fa
 
 
 def max_added_bytes(request: Request, target: Target) -> int:
-    """Returns the maximum number of bytes by which the function `adapt` can make the messages longer."""
+    """Returns an upper bound on the number of bytes by which the function `adapt` makes the messages longer."""
     history = target.history or _NO_HISTORY
     with_calls = [message for message in request.messages if message.tool_calls]
     ids = sum([len(message.tool_calls or ()) for message in with_calls])
@@ -94,7 +94,7 @@ def max_added_bytes(request: Request, target: Target) -> int:
 class _Ids:
     """The tool call ids of a conversation in the form that the target accepts.
 
-    If several tool calls of a message have the same id, their results have the same order as the tool calls.
+    If several tool calls of a message have the same id, the class assumes that their results have the same order.
     """
 
     def __init__(self, rule: ToolCallIds, family: Collection[str]) -> None:
@@ -103,7 +103,7 @@ class _Ids:
         self.begin_calls()
 
     def begin_calls(self) -> None:
-        """Begins a message with tool calls."""
+        """Starts to count the tool calls and the results of another message."""
         self._calls: Counter[str] = Counter()
         self._results: Counter[str] = Counter()
 
@@ -132,7 +132,7 @@ def _maker(message: Message) -> str | None:
 def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
     """Removes the named fields and content parts from a message and its tool calls, and returns the removed names.
 
-    If the target or a target of its signing family made the tool calls, the message loses only fields that are null.
+    If the target or a target of its signing family made the tool calls, only named fields that are null are removed.
     """
     if not names:
         return []
@@ -147,7 +147,7 @@ def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> l
 
 
 def _drop_from_call(call: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
-    """Removes the named fields from a tool call and its function, and returns the removed names."""
+    """Removes the named fields (only null ones if `is_own`) from a call and its function, and returns their names."""
     dropped = _drop_fields(call, names, is_own=is_own)
     if begins(call.get("function", Raw())) == b"{":
         function = fields_of(call["function"])
@@ -176,7 +176,7 @@ def _drop_parts(message: dict[str, Raw], names: Collection[str]) -> list[str]:
 
 
 def _add(message: dict[str, Raw], history: History) -> None:
-    """Adds the missing fields that the target requires in a message with tool calls and in the first tool call."""
+    """Adds missing required fields to a message with tool calls, and to the first tool call if no call has them."""
     for name, value in history.add_to_messages.items():
         if not is_given(message.get(name, Raw())):
             message[name] = encoded(value)

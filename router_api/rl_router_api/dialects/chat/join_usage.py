@@ -51,7 +51,7 @@ def _joined(earlier: Any, later: Any) -> Any:
 
 
 def _without_stale_total(joined: dict[str, Any]) -> dict[str, Any]:
-    """Returns a joined usage. A total below the sum of input and output tokens is outdated and is left out."""
+    """Returns a joined usage without outdated totals, which are below the sum of input and output tokens."""
     for name, inputs, outputs in _TOTALS:
         total = token_count(joined.get(name))
         if total and total < _largest(joined, inputs) + _largest(joined, outputs):

@@ -23,17 +23,18 @@ _TEXT = frozenset(
 )  # fmt: skip
 """The types of content parts that a target reads as text."""
 _INLINE = ("inline_data", "inlineData", "file_data", "fileData", "media")
-"""The types and the names of fields that contain media in Gemini's API. Only the MIME type tells the kind of media."""
+"""The types of content parts and the names of fields that contain media in Gemini's API and in libraries for this API.
+Only the MIME type tells the kind of media."""
 _MIME = ("mime_type", "mimeType", "media_type", "mediaType")
 _DATA = re.compile(r"(?:input_?)?(image|audio|video|file|document|pdf)_?(?:base64|b64|b64_json|blob|bytes|data)", re.I)
-"""The pattern of types and names of fields that contain base64 data of media, such as `image_base64`."""
+"""The pattern of the types of content parts and the names of fields with data of media, such as `image_base64`."""
 _BY_MIME: dict[str, Media] = {"image": "vision", "audio": "audio", "video": "video"}
 _DATA_URL = re.compile(rb'"data:([a-z]+)\\?/(?!octet-stream)', re.I)
 """The pattern of the start of a data URL in JSON. The MIME type `application/octet-stream` does not tell the kind."""
 _MAX_START = 200
-"""The number of bytes of a content part's fields that may precede the data URL."""
+"""The number of bytes, from the start of a content part's fields, that are searched for the start of a data URL."""
 _BESIDE: dict[str, Media] = {"images": "vision", "audio": "audio", "videos": "video", "files": "file"}
-"""The kinds of media in fields beside the field `content` of a message."""
+"""A mapping from the names of fields beside a message's field `content` to the kinds of media in these fields."""
 
 
 class FoundMedia(Struct, frozen=True):

@@ -25,7 +25,7 @@ class _Groq(Struct, gc=False):
 
     usage: Raw = Raw()
     error: None = None
-    """Always null, like `Choice.error`."""
+    """Always null, like `Choice.error`, because the decoder rejects all other values."""
 
 
 class _Completion(Struct, gc=False):
@@ -46,7 +46,7 @@ class _Chunk(Struct, gc=False):
 
 _NOTHING = Raw()
 _ODD = re.compile(rb'"(?:base_resp|error|reasoning_details|reasoning_text|thinking|thinking_blocks)"')
-"""The pattern of fields of a completion or chunk that only the module `read_odd_answer` reads."""
+"""The pattern of the names of fields in completions and chunks that the module `read_odd_answer` may need to read."""
 _EMPTY_DELTA = re.compile(rb'"delta"\s*+:\s*+\{(?:[\s,]*+"\w+"\s*+:\s*+(?:null|""|\[\]|\{\}|"assistant"))*+\s*+\}')
 """The pattern of a delta in which every field is empty, except the role."""
 _COMPLETION = msgspec.json.Decoder(_Completion)
@@ -56,8 +56,8 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 def read_answer(body: bytes) -> Answer:
     """Returns the answer that a response body contains.
 
-    Raises BrokenAnswerError if the body is not JSON. Raises UnusableAnswerError if the JSON is not an object or does
-    not contain a usable answer, as the function `_usable` defines it.
+    Raises BrokenAnswerError if the body is not JSON or is nested too deeply. Raises UnusableAnswerError if the JSON is
+    not an object or does not contain a usable answer, as the function `_usable` defines it.
     """
     try:
         check_utf8(body)
@@ -84,9 +84,9 @@ def _usable(body: bytes, usage: bytes) -> list[Choice]:
     """Returns the choices of an answer, including thinking in unusual fields.
 
     Raises UnusableAnswerError if an answer only reports an error, or if the first choice or its message is missing. An
-    error beside content is ignored, unless a choice contains the error. A finish reason that says that the upstream
-    failed is also an error. The message of the first choice may be missing if the finish reason explains why, for
-    example `content_filter`.
+    error beside content is ignored, unless a choice or `x_groq` contains the error. If the answer has no content, a
+    finish reason that says that the upstream failed is also an error. The message of the first choice may be missing if
+    the finish reason explains why, for example `content_filter`.
     """
     value = odd.parse(body)
     _check_parts(value, usage)
@@ -99,14 +99,14 @@ def _usable(body: bytes, usage: bytes) -> list[Choice]:
         raise UnusableAnswerError("the upstream generated nothing", text=odd.early_end(reason), usage=usage)
     if not choices or (choices[0].message is None and not odd.is_blocked(value)):
         text = json.dumps(odd.error_in(value)) if odd.has_message(value) else ""
-        raise UnusableAnswerError("the completion has no choice with a message", text=text, usage=usage)
+        raise UnusableAnswerError("the first choice is missing or has no message", text=text, usage=usage)
     return choices
 
 
 def _check_parts(value: dict[str, Any], usage: bytes) -> None:
     """Raises UnusableAnswerError if a part of a completion reports an error, because the content is then incomplete."""
     if (error := odd.inner_error(value)) is not None:
-        raise UnusableAnswerError("a part of the completion is an error", text=json.dumps(error), usage=usage)
+        raise UnusableAnswerError("a part of the completion reports an error", text=json.dumps(error), usage=usage)
 
 
 def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:

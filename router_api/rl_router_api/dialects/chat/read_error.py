@@ -38,8 +38,8 @@ _MAYBE_QUOTA = re.compile(r"(account_?|free_?|user_?)?quota_?(exceeded|exhausted
 """The pattern of the error codes and error types that report an exhausted quota, or a rate limit if the error names a
 waiting time."""
 _RATE = re.compile(r".*rate_?limit(ed|_?(error|exceeded|reached)).*|throttl.*", re.I)
-"""The pattern of the error codes and error types that report a rate limit. The bare name `rate_limit` is not among
-them, because such an error may also report an exhausted quota."""
+"""The pattern of the error codes and error types that report a rate limit. The pattern does not match the bare
+name `rate_limit`, because such an error may also report an exhausted quota."""
 _OTHER = re.compile(
     r"(invalid|missing|unknown|unrecognized|unsupported)_?(?!_?(request|error|account|payment|subscription)).+|"
     r"(authentication|permission|not_found)_error|permission_denied|content_(filter|policy).*|"
@@ -91,7 +91,7 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
 
 
 def _plain_text(text: str) -> str | None:
-    """Returns the text of an error that is not JSON, or None if the text is empty, HTML, XML or not readable."""
+    """Returns the text of an error that is not JSON, or None if the text is empty, HTML, XML or contains U+FFFD."""
     text = text.strip()
     return text if text and not text.startswith("<") and "\N{REPLACEMENT CHARACTER}" not in text else None
 
@@ -122,7 +122,7 @@ def _error_in(body: Any) -> dict[str, Any]:
 
 
 def _described(error: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of an error whose field `error` is a text. The text may be a code beside a message."""
+    """Returns the fields of an error whose field `error` is a text or number. A text may be a code beside a message."""
     codes = {name: body[name] for name in ("code", "type") if isinstance(body.get(name), (str, int))}
     message = _message_of(body)
     if message and re.fullmatch(r"[\w.-]+", error):
@@ -149,7 +149,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _codes_of(error: dict[str, Any]) -> list[str]:
-    """Returns the codes and types of an error, and the reasons in Google's `ErrorInfo` objects."""
+    """Returns the texts among the codes, types and reasons of an error, and in Google's `ErrorInfo` objects."""
     values = [error.get(name) for name in ("code", "type", "status", "reason", "__type")]
     if isinstance(details := error.get("details"), list):
         values += [_object(detail).get("reason") for detail in details]
@@ -174,8 +174,8 @@ def _is_malformed(error: dict[str, Any], body: Any) -> bool:
     """Returns whether an upstream's error reports a request body that every upstream rejects.
 
     Every upstream rejects a body that is not JSON, and a body in which a field of `_REQUIRED` is missing or has a wrong
-    type. If the response body has a list `detail` with entries, as in FastAPI's errors, the result depends on the
-    entries. Otherwise, the result depends on the codes and the parameter of the error. If the error names no parameter,
+    type. If the response body has a list `detail` with entries, as in FastAPI's errors, every entry must report such a
+    body. Otherwise, the codes and the parameter of the error must report such a body. If the error names no parameter,
     the first quoted name in the message counts as the parameter.
     """
     details = body.get("detail") if isinstance(body, dict) else None

@@ -1,7 +1,8 @@
 """Reads each field of a completion or chunk separately if the completion or chunk breaks OpenAI's schema.
 
 The module `read_answer` uses the module `read_odd_answer` for answers that the typed decoder rejects, and to recognize
-errors. A field with an unusable type is treated as missing, but the client still gets the field unchanged.
+errors and thinking in unusual fields. A field with an unusable type is treated as missing, but the client still gets
+the field unchanged.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def inner_error(value: dict[str, Any]) -> Any:
 
 
 def error_in(value: dict[str, Any]) -> Any:
-    """Returns the description of the error in a JSON object that reports an error."""
+    """Returns the description of the error in a JSON object, or the object if no known field describes the error."""
     if _is_filled(value.get("error")):
         return value["error"]
     return next((error for error in (inner_error(value), _unusual_error(value)) if error is not None), value)
@@ -98,7 +99,7 @@ def error_in(value: dict[str, Any]) -> Any:
 def _unusual_error(value: dict[str, Any]) -> Any:
     """Returns the description of an error in the fields of Cloudflare, Bedrock, Baidu and other servers.
 
-    Returns None if the JSON object has none of these fields.
+    Returns None if all these fields are missing or empty.
     """
     nested = [entry for name, entry in value.items() if _NESTED_ERROR.fullmatch(name) and _is_filled(entry)]
     parts = [(_PART_OF_ERROR.fullmatch(name), entry) for name, entry in value.items() if entry]
@@ -115,7 +116,7 @@ def _is_filled(error: Any) -> bool:
 
 
 def has_message(value: Any) -> bool:
-    """Returns whether a JSON value has a message or a code at a place where servers describe an error."""
+    """Returns whether a JSON value has a message, a code or a status in a field in which servers describe errors."""
     if not isinstance(value, dict):
         return False
     has_text = bool(text(value.get("message")) or text(value.get("msg")) or value.get("detail"))
@@ -146,7 +147,10 @@ def chunk_choices(value: dict[str, Any]) -> list[ChunkChoice]:
 
 
 def _delta(choice: dict[str, Any]) -> AnswerMessage | None:
-    """Returns the delta of a choice. Some servers send a message or only a text instead of the delta."""
+    """Returns the delta of a choice, or None if the choice has no usable delta.
+
+    Some servers send a message or only a text instead of the delta.
+    """
     delta = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
     return message({"content": delta} if isinstance(delta, str) else delta)
 
@@ -172,7 +176,7 @@ def message(value: Any) -> AnswerMessage | None:
 
 
 def _first_text(message: dict[str, Any], names: Iterable[str]) -> str:
-    """Returns the generated text in the first of the named fields that contains a generated text."""
+    """Returns the generated text in the first named field that contains one, or an empty text if none does."""
     return next(filter(None, (generated_text({name: message.get(name)}) for name in names)), "")
 
 

@@ -116,9 +116,9 @@ def _messages(read: _Body) -> list[Message]:
 
 
 def _rich(messages: list[Message]) -> list[Message]:
-    """Returns the messages that have more than a role and a text, or that belong to a tool call.
+    """Returns the messages with content parts, images, audio, or with calls or results of tools or functions.
 
-    Raises ApiError if these messages have too many content parts and tool calls.
+    Raises ApiError if these messages have more than `MAX_PIECES` content parts and tool calls.
     """
     rich = [
         each for each in messages
@@ -170,7 +170,7 @@ def _read(body: bytes) -> _Body:
 
 
 def _options(raw: Raw) -> Options:
-    """Returns the client's options from the field `router` of a request body, or no options if the field is not set.
+    """Returns the options in the field `router` of a request body, or no options if the field is not set or null.
 
     The size of the field `router` is limited, because decoding a number with millions of digits takes a second.
     """
@@ -240,7 +240,7 @@ def _check_options(options: Options) -> None:
 
 
 def _is_filled(list_: Raw, name: str) -> bool:
-    """Returns whether a JSON list has entries. Raises ApiError if the value is not missing, null or a list."""
+    """Returns whether a list has entries, or False if it is missing or null. Raises ApiError for any other value."""
     if not list_:
         return False
     raw = bytes(list_)

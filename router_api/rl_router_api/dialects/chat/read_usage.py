@@ -88,8 +88,8 @@ _OTHER_NAMES = {
     "cached_tokens": (("cachedContentTokenCount",),),
     "total_tokens": (("totalTokens",), ("TotalTokens",), ("totalTokenCount",)),
 }  # fmt: skip
-"""The names of token counts in the native formats of Bedrock, Gemini, Hunyuan and Ollama. The token counts with the
-names in one inner tuple are parts of one sum."""
+"""A mapping from the usual names of token counts to the names in the native formats of Bedrock, Gemini, Hunyuan and
+Ollama. The token counts with the names in one inner tuple are parts of one sum."""
 _DECODER = msgspec.json.Decoder(_Reported)
 
 
@@ -107,12 +107,12 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
 
 
 def _is_filled(usage: Usage | None) -> bool:
-    """Returns whether a usage contains tokens, and no impossible number of tokens."""
+    """Returns whether a usage has input or output tokens, and at most `2 * _MAX_TOKENS` of them."""
     return usage is not None and 0 < usage.input + usage.output <= 2 * _MAX_TOKENS
 
 
 def _plain(reported: _Reported) -> Usage | None:
-    """Returns the usage if the report has only OpenAI's usual token counts and a consistent total, else None.
+    """Returns the usage if the report has only OpenAI's usual token counts with consistent values, else None.
 
     The function `_plain` takes less than a tenth of the time of the function `_usage`.
     """
@@ -167,7 +167,7 @@ def _sum(value: dict[str, Any], names: tuple[str, ...]) -> int:
 
 
 def _usage_in(value: dict[str, Any]) -> Usage | None:
-    """Returns the usage that a JSON object contains.
+    """Returns the usage that a JSON object contains, or None if the object has no input or output token count.
 
     The function `_usage_in` reads each token count separately, and ignores values that are not token counts.
     """
@@ -291,8 +291,9 @@ def _media_beside(reported: _Reported, total: int | None, total_input: int, outp
     """Returns the number of input tokens of audio, images and tool use that the reported input tokens do not include.
 
     The reported input tokens do not include the tokens of audio and images if these tokens exceed the reported input
-    tokens, if these tokens are exactly the tokens that the total has beside the input and output tokens, or if the
-    usage has the duration of the audio, as Mistral's usage.
+    tokens, if their number is exactly the difference between the total and the sum of input and output tokens, or if
+    the usage has the duration of the audio, as in Mistral's usage. If the total is known, the result is at most this
+    difference.
     """
     missing = max((total or 0) - total_input - output, 0)
     parts = (reported.prompt_tokens_details, reported.prompt_token_details, reported.input_tokens_details)
@@ -309,8 +310,9 @@ def _media_beside(reported: _Reported, total: int | None, total_input: int, outp
 def _thinking_beside(reported: _Reported, total: int | None, total_input: int, output: int) -> int:
     """Returns the number of thinking tokens that the reported output tokens do not include.
 
-    If the reported thinking tokens exceed all other output tokens, the output tokens cannot include the thinking
-    tokens, even if the total excludes the thinking tokens.
+    This is the difference between the total and the sum of input and output tokens, or 0 if no larger total is
+    reported. If the reported thinking tokens exceed the sum of this difference and the output tokens, the result is the
+    number of reported thinking tokens.
     """
     beside = max((total or 0) - total_input - output, 0)
     parts = (reported, reported.completion_tokens_details, reported.output_tokens_details)

@@ -94,8 +94,8 @@ def whole_of(chunks: Sequence[Chunk]) -> Answer:
 class _Choice:
     """Assembles one choice of a complete answer from the parts of the choice in the chunks of a stream.
 
-    Some servers send the whole message of the choice in the field `message` of a chunk, either instead of deltas or
-    after the deltas. A field of the message counts only if the field is empty in all deltas.
+    Some servers send the whole message in the field `message` of the choice, either instead of deltas or after the
+    deltas. A field of the message counts only if the field is empty in all deltas.
     """
 
     def __init__(self, index: int) -> None:

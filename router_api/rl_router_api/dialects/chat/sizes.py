@@ -36,8 +36,9 @@ by 64 more bytes is also allowed. If the JSON grows by at most a factor of 4, on
 upper bound, because a token of indentation has several bytes."""
 _LONG = 16 * 1024
 _MAX_DEPTH = 64
-"""The maximum nesting depth of tools whose JSON has more than 16 KiB. The router does not format longer JSON that is
-nested more deeply, because the formatted JSON has four spaces before each value for every level of nesting."""
+"""The maximum nesting depth at which tools with more than 16 KiB of JSON have a known upper bound of tokens. The router
+does not format tools of this size that are nested more deeply, because the formatted JSON has four spaces before each
+value for every level of nesting."""
 _MAX_NAME = 64
 _Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9./+-]{0,32}\Z")]
 """A short name in the field `image_url`, such as `high` or `image/png`."""

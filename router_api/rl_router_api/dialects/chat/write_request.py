@@ -37,8 +37,8 @@ def write_request(
 
     The parameter `guard` contains the rules of a money limit, or is None if the request has no money limit. The
     parameter `without` contains the names of the additions that the body must not contain, because the target may
-    refuse these additions. The parameter `family` contains the affinities (hashes of the names) of all targets in the
-    signing family of the called target.
+    refuse these additions, and `FOREIGN_HISTORY` if the target refuses the answers of other models. The parameter
+    `family` contains the affinities (hashes of the names) of all targets in the signing family of the called target.
     """
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
@@ -66,7 +66,7 @@ def write_request(
 
 
 def _additions(request: Request, advice: Advice, without: Collection[str]) -> list[str]:
-    """Returns the names of the parts that the router adds to a request, which are not in `without`."""
+    """Returns the names of the router's additions to a request, except the names in `without`."""
     names = []
     if advice.text and _advised_message(request) is not None:
         names.append(_ADVICE)

@@ -1,4 +1,4 @@
-"""Writes streamed answers: the target's events, with the field `router_metadata` in the chunk that ends the answer."""
+"""Writes streamed answers. One of the last chunks of each answer contains the field `router_metadata`."""
 
 from __future__ import annotations
 
