@@ -350,7 +350,7 @@ CASES = {
     Reason.SCALED_TO_ZERO: Case(
         do_nothing, message="number of replicas is set to 0", **model(resolve=scale_up, spec={"model": {"replicas": 0}})
     ),
-    Reason.UNCONFIRMED: api_reports(MODEL_UNKNOWN, "ModelReady", "Unknown", "No API pod has reported a decision"),
+    Reason.UNCONFIRMED: api_reports(MODEL_UNKNOWN, "ModelReady", "Unknown", "No ready API pod reports a decision"),
     Reason.UNREACHABLE: api_reports(Health(None, "timed out"), "APIReady", "Unknown", "timed out"),
     Reason.UNUSED: api_reports(MODEL_UNUSED, "ModelReady", "True", "is not used"),
     Reason.NOT_DECIDING: api_reports(health(router_model="wrote prose"), "ModelReady", "False", "wrote prose"),

@@ -162,7 +162,7 @@ ROW: dict[str, Any] = {"id": "1", "prompt": "hi", "scores": {"small": 1}}
         ([{**ROW, "scores": {"small": True}}], "`scores` of `small` is True"),
         ([{**ROW, "cost": {"small": -1}}], "`cost` of `small` is -1. Use a number between 0 and 1e+09"),
         ([ROW, {**ROW, "prompt": "ho"}], "row 2: the id `1` has two prompts"),
-        ([{**ROW, "scores": {"unknown": 1}}], "no price of the model `unknown`"),
+        ([{**ROW, "scores": {"unknown": 1}}], "no price for the model `unknown`"),
         ([{"id": "1", "messages": [{"role": "system", "content": "x"}], "scores": {}}], "no message has the role"),
         ([[1]], "row 1: is not a JSON object"),
         ([ROW], "have 1 prompts. Training needs at least 100"),

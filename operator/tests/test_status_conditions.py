@@ -108,7 +108,7 @@ def test_a_failed_decision_from_before_the_models_pods_were_ready_does_not_count
     unreachable = health(router_model="cannot connect")
     young, old = (Scenario(model=(Pod(ready=True, age=age),), health=unreachable) for age in (5, 130))
     assert state_of(young.status(), "ModelReady") == ("Unknown", "Unconfirmed")
-    assert "yet: cannot connect" in condition_of(young.status(), "ModelReady")["message"]
+    assert "): cannot connect" in condition_of(young.status(), "ModelReady")["message"]
     assert state_of(old.status(), "ModelReady") == ("False", "NotDeciding")
 
 

@@ -57,8 +57,9 @@ def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding
         )
     if state.word == "bad" and is_retried:
         return make_finding(TYPE, "False", Reason.NOT_DECIDING, f"{subject} returns no valid decision: {state.reason}")
-    yet = f"no ready API pod reports a decision of {subject}"
-    return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, f"{yet}: {state.reason}" if state.reason else yet)
+    message = f"no ready API pod reports a decision of {subject}"
+    message += f": {state.reason}" if state.reason else ""
+    return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, message)
 
 
 def _is_new(tier: Tier, now: datetime) -> bool:
