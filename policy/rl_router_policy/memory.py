@@ -11,6 +11,8 @@ UNKNOWN = 255
 """The number that is stored for an unknown score."""
 _FULL = 200
 """The stored score of a perfect answer. Other known scores are rounded to multiples of 1/200."""
+_SAMPLED = 8
+"""One of this number of prompts is in the sample from which the distance of the nearest prompts is estimated."""
 _PRIOR = 5.0
 """The number of neighbours with a known score that count as much as the network's prediction."""
 
@@ -25,7 +27,7 @@ class Memory:
 
     def __init__(self, keys: Array, scores: NDArray[np.uint8], count: int, weight: float) -> None:
         self.keys, self.scores, self.count, self.weight = keys, scores, count, weight
-        self._squares = np.einsum("ij,ij->i", keys, keys)
+        self._half_squares = np.einsum("ij,ij->i", keys, keys) / np.float32(2)
 
     def blended(self, key: Array, targets: NDArray[np.intp], predicted: Array) -> Array:
         """Returns the predictions for targets, blended with the mean scores of the nearest neighbours of a prompt.
@@ -36,13 +38,23 @@ class Memory:
         """
         if not self.weight or len(self.keys) < self.count:
             return predicted
-        near = np.argpartition(self._squares - 2 * (self.keys @ key), self.count - 1)[: self.count]
-        stored = self.scores[near][:, targets]
+        stored = self.scores[self._nearest(key)][:, targets]
         known = (stored != UNKNOWN) & (targets >= 0)
         totals = np.where(known, stored, 0).sum(axis=0, dtype=np.float32) / np.float32(_FULL)
         means = (totals + np.float32(_PRIOR) * predicted) / (known.sum(axis=0) + np.float32(_PRIOR))
         blended: Array = (predicted + np.float32(self.weight) * (means - predicted)).astype(np.float32)
         return blended
+
+    def _nearest(self, key: Array) -> NDArray[np.intp]:
+        """Returns the positions of the `count` prompts whose keys are nearest to a key."""
+        # The order of these numbers is the order of the distances.
+        distances = self._half_squares - self.keys @ key
+        last, sample = self.count - 1, distances[::_SAMPLED]
+        if len(sample) <= last:
+            return np.argpartition(distances, last)[: self.count]
+        # At least `count` prompts are as near as the prompt with this position in the sample, and most prompts are not.
+        close = np.flatnonzero(distances <= np.partition(sample, last)[last])
+        return close[np.argpartition(distances[close], last)[: self.count]]
 
 
 def stored_scores(scores: NDArray[np.floating]) -> NDArray[np.uint8]:
