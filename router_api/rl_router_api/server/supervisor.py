@@ -103,7 +103,7 @@ class _Workers:
     def stop(self, signals: list[int]) -> None:
         """Sends `signals`, or SIGTERM if `signals` is empty, to all workers and waits until every worker has ended.
 
-        Signals that are added to `signals` during the wait are sent too.
+        Signals that are added to `signals` during the wait are sent too, except the first one if `signals` was empty.
         """
         forwarded = 0
         while any(process.is_alive() for process in self._running):

@@ -182,8 +182,8 @@ class _AdminServer(uvicorn.Server):
 
 
 def _guarded(app: ASGIApp, listener: socket.socket, needs_check: Callable[[], bool], remedy: str) -> ASGIApp:
-    """Returns the application `app`, with a check of the Host header if the socket `listener` has a loopback
-    address."""
+    """Returns `app`, with a check of the Host header if the socket `listener` has a loopback address. The check is
+    skipped while `needs_check` returns False."""
     from .host_names import LoopbackNames
 
     return LoopbackNames(app, needs_check, remedy) if is_loopback(listener.getsockname()[0]) else app

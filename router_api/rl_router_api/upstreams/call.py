@@ -69,7 +69,7 @@ class _Body:
         self._attempt = attempt
         self.pieces: list[bytes] = []
         self._parser: sse.Parser | None = None
-        """The parser of the stream, or None if the body begins like a JSON object."""
+        """The parser of the stream, or None before the first piece of the body and if the body begins with `{`."""
         self._chunks: list[Chunk] = []
         self._is_whole = False
         """Whether the event that ends the stream has arrived."""
@@ -96,7 +96,7 @@ class _Body:
         """Reads the chunks in the data of events, and records the chunks in the ledger.
 
         Raises BrokenAnswerError if an event is damaged before every choice has ended. Raises UnusableAnswerError if
-        the stream fails with a chunk (`Chunk.is_failure`).
+        a chunk reports that the upstream failed (`Chunk.is_failure`).
         """
         self._is_whole = sse.DONE in events
         chunks = self._attempt.upstream.dialect.read_chunks(
@@ -142,8 +142,8 @@ class _Body:
 def record_incomplete(attempt: Attempt, pieces: list[bytes]) -> None:
     """Records the usage or the size of the JSON that arrived before an attempt failed or was cancelled.
 
-    The parameter `pieces` contains the received pieces of the body. White space and comments before and after the JSON
-    do not count. Nothing is recorded for a stream, because the chunks of a stream are already recorded.
+    The parameter `pieces` contains the received pieces of the body. White space and comments before the JSON, and white
+    space after the JSON, do not count. Nothing is recorded for a stream, because its chunks are already recorded.
     """
     received = sse.without_comments(b"".join(pieces))
     if not sse.is_json(received):
@@ -159,9 +159,9 @@ def record_incomplete(attempt: Attempt, pieces: list[bytes]) -> None:
 def take_undamaged(
     take: Callable[[Iterator[Chunk]], None], chunks: Iterator[Chunk], are_ended: Callable[[], bool]
 ) -> None:
-    """Calls the function `take` with the chunks of a stream, and skips damaged events after the end of every choice.
+    """Calls the function `take` with the chunks of a stream, and skips damaged events after every choice has ended.
 
-    Damage after the end of every choice loses no part of the answer. The parameter `are_ended` returns whether every
+    After every choice has ended, damage loses no part of the answer. The parameter `are_ended` returns whether every
     choice has ended. The function `take` is called again with the chunks after a skipped event. Raises
     BrokenAnswerError if an earlier event is damaged, and any error that `take` raises.
     """

@@ -16,7 +16,7 @@ _MAX_OVERHEAD = 64 * 1024
 """The maximum number of consecutive bytes that do not belong to a response body: bytes of headers, interim responses,
 chunk sizes, chunk extensions and trailers."""
 _MAX_WAITING = 256 * 1024
-"""The number of unread body bytes above which the connection stops reading from the upstream until they are read."""
+"""The number of unread body bytes above which the connection stops reading from the upstream until the caller reads."""
 _MAX_JOINED = 256 * 1024
 """The maximum size, in bytes, of a request body that is sent in one write with the request's headers."""
 
@@ -26,7 +26,7 @@ class _SurplusError(Exception):
 
 
 class _UnknownCodingError(Exception):
-    """An exception that stops the parser at a Transfer-Encoding or Content-Encoding that is not supported."""
+    """An exception that stops the parser at an unsupported Transfer-Encoding or at too many compressions."""
 
 
 class Connection(asyncio.Protocol):
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
             if coding.rstrip().lower() != b"chunked" or (
                 len(values) < len(self.headers) and _is_repeated(self.headers)
             ):
-                self._fail("broken", "the Transfer-Encoding is unsupported. Make the upstream send `chunked` once")
+                self._fail("broken", "unsupported Transfer-Encoding. Make the upstream send only one, `chunked`")
                 raise _UnknownCodingError
             self._is_doubtful = b"content-length" in values
 
@@ -240,7 +240,7 @@ def _write(transport: asyncio.Transport, head: bytes, body: bytes) -> None:
 
 
 def _new_parser(connection: Connection) -> httptools.HttpResponseParser:
-    """Returns a parser that tolerates the same deviations from HTTP/1.1 as other clients, such as folded headers."""
+    """Returns a parser that, like other clients, tolerates some deviations from HTTP/1.1, such as folded headers."""
     parser = httptools.HttpResponseParser(connection)
     parser.set_dangerous_leniencies(
         lenient_headers=True,

@@ -10,15 +10,15 @@ _RATE = (1.0, 60.0)
 """The durations, in seconds, of the first cooldown and of the longest cooldown of an upstream that reports a rate limit
 without a waiting time."""
 _QUOTA = (60.0, 3600.0)
-"""The durations, in seconds, of the first cooldown and of the longest cooldown of an upstream that reports an exhausted
-quota."""
+"""The minimum duration of the first cooldown and the maximum duration of each cooldown, in seconds, of an upstream that
+reports an exhausted quota."""
 
 
 class Cooldown:
     """The cooldown of one upstream.
 
-    If the upstream reports an exhausted quota, or a rate limit without a waiting time, each cooldown is twice as long
-    as the previous cooldown for the same reason, up to a maximum. After a successful call, the doubling starts again
+    Unless the upstream names a waiting time, each cooldown is twice as long as the previous such cooldown for the same
+    reason, up to a maximum. After a successful call, the doubling starts again
     from the shortest cooldown.
     """
 
@@ -26,7 +26,7 @@ class Cooldown:
         self._now = now
         self._until = 0.0
         self._refusals: Counter[tuple[float, float]] = Counter()
-        """The number of cooldowns for each reason since the last successful call."""
+        """For each reason, how often the shortest cooldown is doubled for the next cooldown without a waiting time."""
         self.is_quota = False
         """Whether the latest cooldown was caused by an exhausted quota, and not by a rate limit."""
 

@@ -18,7 +18,7 @@ _MAX_INTERMEDIATE = 64 * 1024 * 1024
 def decompressed(codings: Sequence[str], read: Callable[[], Awaitable[bytes]]) -> Decompressed:
     """Returns a response body without the compressions `codings`, which the server applied in this order.
 
-    The sequence `codings` must not be empty. The parameter `read` is the parameter of the class `Decompressed`.
+    The sequence `codings` must not be empty. The parameter `read` has the same meaning as in the class `Decompressed`.
     """
     first, *others = codings
     for coding in reversed(others):

@@ -53,7 +53,7 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 def _check_proxy(proxy: str, variables: str) -> None:
-    """Raises ProxyRefusedError if no connection through a proxy is possible.
+    """Raises ProxyRefusedError if the URL of a proxy has an invalid host or port, or an unsupported scheme.
 
     The error does not contain the proxy's URL, because the URL may contain a password.
     """

@@ -15,8 +15,8 @@ _MAX_ERROR = 64 * 1024
 _QUOTA_STATUSES = (400, 401, 403, 412, 429)
 """The HTTP statuses of responses whose error message may report an exhausted quota."""
 _SIZE_STATUSES = (402, 429, None)
-"""The HTTP statuses of responses whose error may be about the size of one request. Such an error counts as an error
-with the status 413."""
+"""The HTTP statuses of errors that may be about the size of one request (None for an error without a status). An error
+about the size counts as an error with the status 413."""
 
 
 async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> CallFailedError:

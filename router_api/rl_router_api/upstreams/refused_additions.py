@@ -30,7 +30,7 @@ _NAMES: Mapping[str, re.Pattern[str]] = {
     ),
 }
 """A mapping from the names of additions to the patterns of the fields that the additions set. Errors name these fields.
-A system prompt has no field of its own."""
+An added system prompt has no pattern, because it sets no field of its own."""
 _GENERAL = """
     a an and are be by for has in is it of on one or more that the this to
     bad incorrect illegal invalid malformed not recognized supported unexpected unknown unprocessable unrecognized
@@ -44,7 +44,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W_]")
 """The pattern of one word of an error. A code such as `BadRequest` has several words."""
 OUTPUT_LIMIT = "output_limit"
 """The name under which an output limit counts as an addition by the router. Only a money limit makes the router add an
-output limit. The router never omits an output limit that a money limit requires."""
+output limit. The router never omits this output limit."""
 _OUTPUT_LIMIT = re.compile(r"max_?\w*_?tokens|max_gen_len|n_predict|num_predict|\(.* in the completion\)", re.I)
 """The pattern of the words with which errors mention the output limit of a request."""
 _UNSUPPORTED = re.compile(
@@ -73,10 +73,10 @@ class RefusedAdditions:
     def remember(self, additions: Collection[str], error: Mapping[str, Any], request: Request) -> None:
         """Remembers the additions whose fields an upstream's error names.
 
-        If the error names no field, the method remembers all additions in the parameter `additions`, but only if every
-        word of the error is in `_GENERAL`. Any other error may be about one prompt, and the upstream may accept the
-        additions to other prompts. For the same reason, the method ignores the name of a field that the error may quote
-        from the client's request.
+        If the error names no field, the method remembers all additions in the parameter `additions`, but only if the
+        error consists of words in `_GENERAL`, 400 and 422. Any other error may be about one prompt, and the upstream
+        may accept the additions to other prompts. For the same reason, the method ignores the name of a field that the
+        error may quote from the client's request, except for `FOREIGN_HISTORY`.
         """
         text = _text_of(error)
         named = {name: found[0] for name in additions if name in _NAMES and (found := _NAMES[name].search(text))}
@@ -106,7 +106,7 @@ def _text_of(error: Mapping[str, Any]) -> str:
 
 
 def _has(request: Request, words: str) -> bool:
-    """Returns whether a value in a client's request contains the words, in upper or lower case."""
+    """Returns whether a client's request contains the words, ignoring case, or cannot be decoded."""
     try:
         values = [msgspec.json.decode(raw) for raw in request.fields.values()]
         return words.lower() in str(values).lower()

@@ -16,8 +16,8 @@ _WAITS = ("retry-after", "x-retry-after", "retry-after-seconds", "x-ratelimit-re
 _MAX_WAIT = 86_400.0
 """The maximum waiting time in seconds. The maximum replaces a longer waiting time that an upstream names."""
 _MAX_UNZONED = 3_600.0
-"""The maximum waiting time in seconds until a date without a time zone. Such a date counts as UTC, and a longer waiting
-time may mean that the date has another time zone."""
+"""The maximum waiting time in seconds until an ISO time without a time zone. Such a time counts as UTC. A
+longer waiting time is ignored, because it may mean that the time has another time zone."""
 _POLICY = re.compile(r"\b(?:r|remaining)=(\d+)\s*[;,]\s*(?:t|reset)=(\d+)")
 """The pattern of a rate limit in the header `RateLimit`, as in `"default";r=0;t=30` and `remaining=0, reset=30`. The
 first number says how many requests or tokens the rate limit still allows, and the second number is the seconds until
@@ -28,8 +28,8 @@ _DURATION = re.compile(
 """The pattern of a duration in OpenAI's format, such as `6m0s` or `250ms`."""
 _UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _EPOCH = 1e9
-"""Except in `retry-after-ms`, a number in a header is a time if the number is greater than `_EPOCH`, and otherwise a
-duration in seconds. A time above `_EPOCH * 1000` is in milliseconds since 1970, and a smaller time is in seconds since
+"""For the function `_wait`, a number is a time if the number is greater than `_EPOCH`, and otherwise a duration in
+seconds. A time above `_EPOCH * 1000` is in milliseconds since 1970, and a smaller time is in seconds since
 1970."""
 
 
@@ -51,7 +51,7 @@ def _reset(headers: Mapping[str, str]) -> float | None:
     Providers name their limits differently, so all headers with `ratelimit` and `reset` in the name are read, such as
     `x-ratelimit-reset-tokens-day`. The header with `remaining` in place of `reset` says how many requests or tokens the
     limit still allows. The header with `status` in place of `reset` says whether the limit rejected the request. If
-    none of the limits is known to be used up, the result is the shortest wait until one of the other limits is reset.
+    no limit is known to be used up, the result is the shortest positive wait for a limit that may be used up.
     """
     used_up = [float(seconds) for left, seconds in _POLICY.findall(headers.get("ratelimit", "")) if float(left) == 0]
     unknown = []
@@ -71,8 +71,9 @@ def _reset(headers: Mapping[str, str]) -> float | None:
 def _wait(text: str) -> float | None:
     """Returns the waiting time in seconds that a text names, or None if the text is invalid.
 
-    The text may be a number of seconds, a duration with units, a Unix time, an HTTP date, or an ISO time with a time
-    zone. Several numbers or durations with commas are the values of repeated headers. The first one counts.
+    The text may be a number of seconds, a duration with units, a Unix time, an HTTP date, or an ISO time. An ISO time
+    without a time zone must be at most `_MAX_UNZONED` seconds away. Several numbers or durations with
+    commas are the values of repeated headers. The first one counts.
     """
     number = _number(text)
     if number is not None:
@@ -107,5 +108,5 @@ def _number(text: str | None) -> float | None:
 
 
 def bounded(seconds: float) -> float:
-    """Returns a waiting time that is neither negative nor longer than a day."""
+    """Returns `seconds`, but at least 0 and at most the number of seconds of a day."""
     return min(max(seconds, 0.0), _MAX_WAIT)

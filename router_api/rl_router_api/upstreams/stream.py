@@ -18,7 +18,7 @@ from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
 _MAX_HELD = 1024 * 1024
-"""The number of bytes of chunks after which `open_stream` returns the stream even if no chunk has content."""
+"""The number of bytes of chunks after which `open_stream` no longer waits for a chunk with content."""
 _MAX_BLANK = 64 * 1024
 """The number of bytes of white space and comments at the start of a body after which the body is no longer expected to
 be JSON."""
@@ -186,9 +186,9 @@ class ChunkStream:
         return UnusableAnswerError(message, text=self._notice) if self._notice else BrokenAnswerError(message)
 
     def _check(self, chunk: Chunk) -> None:
-        """Records the usage, service tier and ended choices of a chunk, and checks the size limit of the stream.
+        """Records the usage, service tier and ended choices of a chunk, and checks the size of a stream that is kept.
 
-        Raises UnusableAnswerError if the chunk contains an error or the stream is too large.
+        Raises UnusableAnswerError if the chunk reports a failure (`Chunk.is_failure`) or such a stream is too large.
         """
         self._attempt.report(chunk.usage, chunk.service_tier)
         if chunk.is_failure(self._attempt.entry.received_bytes):

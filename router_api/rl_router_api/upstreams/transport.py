@@ -1,7 +1,7 @@
 """The HTTP client for upstreams: the interface `Transport`, and an implementation with a pool of connections.
 
 The implementation is the router's own code and uses the library httptools. The page docs/performance.md compares
-this implementation with other HTTP clients, such as httpx and aiohttp. Tests may replace this implementation.
+this implementation with the library aiohttp. Tests may replace this implementation.
 """
 
 from __future__ import annotations
@@ -74,11 +74,12 @@ async def read_whole(
 ) -> bytes:
     """Returns the whole body of a response.
 
-    After each received piece of the body, the function `count` is called with the number of bytes received so far, and
-    with the piece. The received pieces are appended to the list `parts`, so that the caller has the received pieces if
-    the body cannot be read to the end. If the list is not empty, the body begins with the entries of the list.
+    After each received piece of the body, the function `count`, if given, is called with the number of bytes received
+    so far, and with the piece. The received pieces are appended to the list `parts`, so that the caller has
+    the received pieces if the body cannot be read to the end. If the list is not empty, the body begins with the
+    entries of the list.
 
-    Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError if the body cannot be read.
+    Raises UnusableAnswerError if more than `limit` bytes arrive, and TransportError if the body cannot be read.
     """
     parts = [] if parts is None else parts
     size = 0

@@ -1,4 +1,4 @@
-"""The certificate authorities that the router trusts. A changed SSL_CERT_FILE or SSL_CERT_DIR is read again."""
+"""The certificate authorities that the router trusts. A changed certificate file or folder is read again."""
 
 from __future__ import annotations
 

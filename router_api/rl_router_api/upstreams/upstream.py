@@ -107,7 +107,7 @@ class Upstream:
 
     @property
     def in_flight(self) -> int:
-        """The number of in-flight calls to the upstream, across all workers of the router API's server."""
+        """The number of in-flight calls to a target from all workers, or to the router model from this worker."""
         return self._in_flight.total(self._in_flight_name)
 
     @property
@@ -145,8 +145,8 @@ class Upstream:
     def failed(self, call: int, error: str | None, *, counts: bool) -> None:
         """Records a failed call.
 
-        The parameter `error` is None if the upstream rejected the request, which does not change the upstream's health.
-        The parameter `counts` says whether the circuit breaker counts the call as a failure or as a
+        The parameter `error` is None if the upstream rejected the request. In this case, `known` and `last_error` do
+        not change. The parameter `counts` says whether the circuit breaker counts the call as a failure or as a
         success.
         """
         if error is not None:
