@@ -27,6 +27,8 @@ def created(cluster: Cluster, node: pytest.Item | pytest.Collector) -> Iterator[
     cluster.kubectl("delete", "namespace", namespace.name, "--ignore-not-found", timeout=300)
     cluster.kubectl("create", "namespace", namespace.name)
     cluster.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce=restricted")
+    # Kubernetes rejects pods until the namespace has its default service account.
+    namespace.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
     yield namespace
     if node.stash.get(FAILED, False):
         dump(cluster, [namespace.name, release.NAMESPACE], RESULTS / words)

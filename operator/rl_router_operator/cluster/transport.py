@@ -46,7 +46,8 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
     """Returns the configuration of a connection to the API server.
 
     The configuration comes from the file `kubeconfig`, or from the pod's service account if `kubeconfig` is not set.
-    Raises ConfigException if the configuration is missing or not valid.
+    Raises ConfigException if the configuration is missing or not valid, and OSError if the kubeconfig cannot be
+    read.
     """
     configuration = aio.client.Configuration()
     if kubeconfig:
