@@ -122,8 +122,7 @@ def _by_request(request: Request, target: Target) -> tuple[Obstacle, str] | None
     allowed = request.options.models
     if allowed is not None and target.name not in allowed:
         return "not_allowed", "not among `router.models`"
-    missing = request.needs - set(target.capabilities) if target.capabilities is not None else frozenset()
-    if missing:
+    if request.needs and target.capabilities is not None and (missing := request.needs.difference(target.capabilities)):
         return "need", "lacks " + ", ".join(sorted(missing))
     tokens = request.input_tokens + (request.max_output or 0)
     if target.context_length is not None and tokens > target.context_length:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -64,9 +63,11 @@ def affordable_together(
 
 def within_free_slots(planned: Sequence[tuple[Callee, Advice]]) -> list[tuple[Callee, Advice]]:
     """Returns the planned calls that fit into the free slots of their targets."""
-    fitting, taken = [], Counter[str]()
+    fitting: list[tuple[Callee, Advice]] = []
+    taken: dict[str, int] = {}
     for callee, advice in planned:
-        if taken[callee.name] < callee.upstream.free_slots:
-            taken[callee.name] += 1
+        count = taken.get(callee.name, 0)
+        if count < callee.upstream.free_slots:
+            taken[callee.name] = count + 1
             fitting.append((callee, advice))
     return fitting

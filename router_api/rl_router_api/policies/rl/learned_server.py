@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _RECHECK = 1.0
 """The number of seconds after which the folder of artefacts is searched again for the claims of an artefact."""
 
+_UNPROVEN = GuardVerdict(verdict="unproven")
+
 
 @dataclass(frozen=True)
 class _Known:
@@ -104,7 +106,7 @@ class Description:
         self._server = server
         self._request = conversation, candidates, limits, calls
         self.situation: Situation | None = None
-        self._guard = GuardVerdict(verdict="unproven")
+        self._guard = _UNPROVEN
 
     def field(self, artefact: str) -> bytes:
         """Returns the field `rl_router` of a request to the router model, as JSON.
