@@ -55,17 +55,23 @@ async def check(client: KubernetesClient, namespace: str, name: str, seconds: fl
 def routing_of(completion: Mapping[str, Any]) -> str:
     """Returns a line that describes how a completion was routed.
 
-    Raises CheckError if the completion has no choices, or if the metadata does not name the selected target.
+    Raises CheckError if the completion has no choices, or if the metadata names neither the selected target nor, for a
+    direct answer, the router model.
     """
     metadata = completion.get("router_metadata") or {}
-    selected = [call for call in metadata.get("call_history", ()) if call.get("selected")]
-    if not (completion.get("choices") and selected and metadata.get("model_used") == selected[0].get("model_id")):
+    strategy, model = metadata.get("routing_strategy"), metadata.get("model_used")
+    is_direct = strategy == "direct_response"
+    calls = metadata.get("router_calls", ()) if is_direct else metadata.get("call_history", ())
+    answered = [call.get("model_id") for call in calls if is_direct or call.get("selected")]
+    if not completion.get("choices") or model not in answered:
         raise CheckError(
-            f"the response lacks choices or does not name the selected target: {completion}. Check the API pods' logs"
+            f"the response lacks choices or does not name the model that answered: {completion}. "
+            "Check the API pods' logs"
         )
-    strategy, turns = metadata["routing_strategy"], metadata["turns_used"]
+    turns = metadata["turns_used"]
     count = f"{turns} turn{'s' * (turns != 1)}"
-    return f"the target {metadata['model_used']} answered after {count} with the routing strategy {strategy}"
+    role = "router model" if is_direct else "target"
+    return f"the {role} {model} answered after {count} with the routing strategy {strategy}"
 
 
 def _ready(router: Manifest | None) -> Mapping[str, Any]:

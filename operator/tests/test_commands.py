@@ -154,7 +154,23 @@ async def test_check_fails_if_the_response_has_no_routing(command: Command, kube
     await router.set_ready("True", "It routes.")
     status, _, err = await command.run("check", "demo", "--namespace", kube.namespace)
     assert status == 1
-    assert "does not name the selected target" in err
+    assert "does not name the model that answered" in err
+
+
+async def test_check_accepts_an_answer_that_the_router_model_wrote_itself(
+    command: Command, kube: Kube, router: Router
+) -> None:
+    router.response = {
+        "choices": RESPONSE["choices"],
+        "router_metadata": {
+            "model_used": "small", "routing_strategy": "direct_response", "turns_used": 1, "call_history": [],
+            "router_calls": [{"model_id": "small"}],
+        },
+    }  # fmt: skip
+    await router.set_ready("True", "It routes.")
+    status, out, _ = await command.run("check", "demo", "--namespace", kube.namespace)
+    message = "the router model small answered after 1 turn with the routing strategy direct_response\n"
+    assert (status, out) == (0, message)
 
 
 async def test_check_fails_if_the_router_does_not_exist(command: Command, kube: Kube) -> None:

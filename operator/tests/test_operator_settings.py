@@ -97,3 +97,14 @@ async def test_an_invalid_kubeconfig_file_is_one_error_that_names_the_file(conte
     with pytest.raises(ConfigException) as raised:
         await connection(str(file))
     assert "\n" not in str(raised.value)
+    assert str(file) in str(raised.value)
+
+
+async def test_an_invalid_port_in_a_kubeconfig_is_one_error_that_names_the_address(tmp_path: Path):
+    file = tmp_path / "kubeconfig"
+    file.write_text(
+        "clusters: [{name: a, cluster: {server: 'http://127.0.0.1:99999'}}]\n"
+        "contexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a, user: {}}]\ncurrent-context: a\n"
+    )
+    with pytest.raises(ConfigException, match=r"http://127\.0\.0\.1:99999 is not valid"):
+        await connection(str(file))

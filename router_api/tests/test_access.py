@@ -208,6 +208,7 @@ def test_an_error_does_not_show_a_key_that_was_written_in_place_of_its_hash(keys
     with pytest.raises(KeysError) as refused:
         read_keys(str(keys.path))
     assert key not in str(refused.value)
+    assert "`rl-router new-key NAME` prints a valid entry" in str(refused.value)
 
 
 def test_a_keys_file_that_is_not_text_is_refused(keys: KeysFile) -> None:

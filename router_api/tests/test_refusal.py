@@ -544,6 +544,21 @@ def test_the_wait_is_read_from_the_headers_of_many_providers(headers: dict[str, 
     assert retry_after(headers) == seconds
 
 
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S -0000", "%Y-%m-%d %H:%M:%S"])
+def test_a_time_without_a_zone_is_utc_on_every_machine(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        wait = retry_after({"retry-after": time.strftime(form, time.gmtime(time.time() + 100))})
+        late = retry_after({"retry-after": time.strftime(form, time.gmtime(time.time() + 9 * 3600))})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert wait is not None
+    assert 90 < wait <= 100
+    assert late is None
+
+
 def test_times_are_waits_too() -> None:
     soon = time.time() + 100
     iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(soon))

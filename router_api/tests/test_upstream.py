@@ -37,7 +37,7 @@ def test_a_key_is_read_from_the_current_environment() -> None:
     environment["A_KEY"] = " sk-1\n"
     assert (key.value, key.missing) == ("sk-1", None)
     environment["A_KEY"] = "  "
-    assert key.missing == "A_KEY is not set"
+    assert key.missing == "A_KEY is empty"
 
 
 def test_a_key_is_read_from_a_file_without_the_newline(tmp_path: Path) -> None:

@@ -72,9 +72,17 @@ async def _load(kubeconfig: str, context: str | None, configuration: aio.client.
 
 
 def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment variables configure for a URL, or None if no proxy is configured."""
-    server = urlsplit(url)
-    return proxy_for(server.scheme, server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
+    """Returns the proxy that the environment variables configure for a URL, or None if no proxy is configured.
+
+    Raises ConfigException if the URL is not valid.
+    """
+    try:
+        server = urlsplit(url)
+        port = server.port or (443 if server.scheme == "https" else 80)
+    except ValueError as error:
+        remedy = "Fix the field `server` of the cluster in the kubeconfig"
+        raise aio.config.ConfigException(f"the API server's address {url} is not valid ({error}). {remedy}") from error
+    return proxy_for(server.scheme, server.hostname or "", port)
 
 
 class Transport:

@@ -96,6 +96,7 @@ class Reconciler:
         try:
             router = read(body)
         except InvalidSpecError as error:
+            await self._post_events((body["metadata"]["namespace"], body["metadata"]["name"]))
             await self._write_status(body, status.invalid(body, str(error), datetime.now(UTC)))
             return self.pod_health.intervals.settled
         if router.paused:

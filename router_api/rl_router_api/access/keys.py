@@ -99,4 +99,7 @@ def _validated(path: str, entries: object) -> tuple[ApiKey, ...]:
         field = ".".join(str(part) for part in first["loc"])
         if not field:
             raise KeysError(path, "the file is not a list. Write a list with an entry for each key.") from None
-        raise KeysError(path, f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
+        # The message does not contain the value, which may be an API key instead of its hash.
+        reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+        remedy = "Fix this field. `rl-router new-key NAME` prints a valid entry."
+        raise KeysError(path, f"{field}: {reason}. {remedy}") from None

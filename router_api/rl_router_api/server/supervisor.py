@@ -103,11 +103,13 @@ class _Workers:
     def stop(self, signals: list[int]) -> None:
         """Sends `signals`, or SIGTERM if `signals` is empty, to all workers and waits until every worker has ended.
 
-        Signals that are added to `signals` during the wait are sent too, except the first one if `signals` was empty.
+        Signals that are added to `signals` during the wait are sent too.
         """
+        if not signals:
+            self._send(signal.SIGTERM)
         forwarded = 0
         while any(process.is_alive() for process in self._running):
-            for number in signals[forwarded:] or ([signal.SIGTERM] if not signals and not forwarded else []):
+            for number in signals[forwarded:]:
                 forwarded += 1
                 self._send(number)
             self.wait(0.1)

@@ -43,7 +43,9 @@ class Key:
         """The reason why a configured key is missing, or None if the key is present or not configured."""
         if not self.configured or self.value:
             return None
-        return f"{self._variable} is not set" if self._variable else f"{self._file} is missing, empty or unreadable"
+        if not self._variable:
+            return f"{self._file} is missing, empty or unreadable"
+        return f"{self._variable} is {'empty' if self._variable in self._environment else 'not set'}"
 
     def _read(self) -> str:
         try:

@@ -63,7 +63,7 @@ async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
     try:
         listed = msgspec.json.decode(body, type=_Listing).data
     except (msgspec.DecodeError, RecursionError):
-        listed = []
+        raise ListingError("the server's answer to GET /models is not a list of models", response.status) from None
     if not listed:
         raise ListingError("the server lists no models at /models", response.status)
     return listed

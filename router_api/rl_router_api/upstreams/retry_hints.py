@@ -16,8 +16,8 @@ _WAITS = ("retry-after", "x-retry-after", "retry-after-seconds", "x-ratelimit-re
 _MAX_WAIT = 86_400.0
 """The maximum waiting time in seconds. The maximum replaces a longer waiting time that an upstream names."""
 _MAX_UNZONED = 3_600.0
-"""The maximum waiting time in seconds until an ISO time without a time zone. Such a time counts as UTC. A
-longer waiting time is ignored, because it may mean that the time has another time zone."""
+"""The maximum waiting time in seconds until a time without a time zone. Such a time counts as UTC. A longer waiting
+time is ignored, because it may mean that the time has another time zone."""
 _POLICY = re.compile(r"\b(?:r|remaining)=(\d+)\s*[;,]\s*(?:t|reset)=(\d+)")
 """The pattern of a rate limit in the header `RateLimit`, as in `"default";r=0;t=30` and `remaining=0, reset=30`. The
 first number says how many requests or tokens the rate limit still allows, and the second number is the seconds until
@@ -71,9 +71,9 @@ def _reset(headers: Mapping[str, str]) -> float | None:
 def _wait(text: str) -> float | None:
     """Returns the waiting time in seconds that a text names, or None if the text is invalid.
 
-    The text may be a number of seconds, a duration with units, a Unix time, an HTTP date, or an ISO time. An ISO time
-    without a time zone must be at most `_MAX_UNZONED` seconds away. Several numbers or durations with
-    commas are the values of repeated headers. The first one counts.
+    The text may be a number of seconds, a duration with units, a Unix time, an HTTP date, or an ISO time. A time
+    without a time zone must be at most `_MAX_UNZONED` seconds away. Several numbers or durations with commas are the
+    values of repeated headers. The first one counts.
     """
     number = _number(text)
     if number is not None:
@@ -82,21 +82,25 @@ def _wait(text: str) -> float | None:
         return number
     if (match := _DURATION.fullmatch(text.partition(",")[0].replace(" ", ""))) and any(match.groups()):
         return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS, strict=True) if part)
-    try:
-        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-    except ValueError:
-        return _until_iso(text)
-
-
-def _until_iso(text: str) -> float | None:
-    try:
-        moment = datetime.datetime.fromisoformat(re.sub(r" ?(UTC|GMT)$", "+00:00", text.strip()))
-    except ValueError:
+    moment = _moment(text)
+    if moment is None:
         return None
     if moment.tzinfo:
         return moment.timestamp() - time.time()
     wait = moment.replace(tzinfo=datetime.UTC).timestamp() - time.time()
     return wait if 0 <= wait <= _MAX_UNZONED else None
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    """Returns the time that a text in the format of an HTTP date or of ISO 8601 names, or None if it names no time."""
+    try:
+        return email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.datetime.fromisoformat(re.sub(r" ?(UTC|GMT)$", "+00:00", text.strip()))
+    except ValueError:
+        return None
 
 
 def _number(text: str | None) -> float | None:
