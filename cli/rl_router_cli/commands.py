@@ -33,7 +33,7 @@ COMMANDS = (
 
 MODULES_OF_EXTRA: Mapping[str, frozenset[str]] = {
     "api": frozenset({"aiohappyeyeballs", "fastapi", "httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop"}),
-    "lab": frozenset({"jax", "jsonschema_rs", "matplotlib", "numpy", "optax", "polars", "safetensors", "tokenizers"}),
+    "lab": frozenset({"jax", "jsonschema_rs", "matplotlib", "numpy", "optax", "polars", "safetensors"}),
     "operator": frozenset({"aiohttp", "kubernetes", "prometheus_client"}),
 }
 """The modules of each optional dependency group that the field `extra` of a command names. A test compares these

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+")
 _OPTION = re.compile(r"(?m)^\s*\(?[A-J][.):]")
+_LETTERS, _DIGITS = [
+    bytes([byte if pattern.fullmatch(chr(byte)) else ord(" ") for byte in range(256)]) for pattern in (_WORD, _NUMBER)
+]
+"""Tables for `bytes.translate` that replace every ASCII character that belongs to no word, or to no number."""
 _CODE = frozenset(("def", "return", "class", "import", "assert", "function", "print"))
 
 TEXT_NAMES = (
@@ -58,8 +62,8 @@ def of_text(text: str) -> NDArray[np.float32]:
     feature `word_length` is the mean length of the words, divided by 10.
     """
     size = max(len(text), 1)
-    words = _WORD.findall(text)
     ascii_ = text.encode("ascii", "ignore")
+    words, numbers = _words(text, ascii_)
     return np.array(
         [
             log1p(size),
@@ -74,11 +78,19 @@ def of_text(text: str) -> NDArray[np.float32]:
             log1p(text.count("?")),
             log1p(len(_OPTION.findall(text))),
             log1p(len(text) - len(ascii_)),
-            log1p(len(_NUMBER.findall(text))),
+            log1p(numbers),
             log1p(sum([word in _CODE for word in words])),
         ],
         np.float32,
     )
+
+
+def _words(text: str, ascii_: bytes) -> tuple[list[str], int]:
+    """Returns the words of a text and the number of its numbers."""
+    if len(ascii_) < len(text):
+        return _WORD.findall(text), len(_NUMBER.findall(text))
+    # For a text in ASCII, translated bytes give the same result in a third of the time.
+    return ascii_.translate(_LETTERS).decode().split(), len(ascii_.translate(_DIGITS).split())
 
 
 def _count(text: bytes, characters: bytes) -> int:

@@ -25,7 +25,7 @@ from .kept_out import FOLDS, Settings
 from .measures import MEASURES
 from .report import report
 
-_LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "tokenizers")
+_LIBRARIES = ("numpy", "jax", "jaxlib", "optax")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from ..models import Models
 from ..table import Table
 from .fit import Fitted
 
-_LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "safetensors", "tokenizers")
+_LIBRARIES = ("numpy", "jax", "jaxlib", "optax", "safetensors")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from . import fixed, rl
 Create = Callable[[PolicySetup], Policy]
 
 GROUP = "rl_router.policies"
-_LIBRARIES = ("numpy", "safetensors", "tokenizers")
+_LIBRARIES = ("numpy", "safetensors")
 """The packages that the policy `learned` needs. They belong to the extra `policy`."""
 
 

@@ -14,7 +14,7 @@ from .error import HostingError
 CLONE_VARIABLE = "RL_ROUTER_CLONE"
 """The name of the environment variable with the path of the clone. The script `host.sh` of a clone sets
 RL_ROUTER_CLONE."""
-_CPU_PACKAGES = ("aiohttp", "numpy", "safetensors", "tokenizers", "xllamacpp")
+_CPU_PACKAGES = ("aiohttp", "numpy", "safetensors", "xllamacpp")
 
 
 @dataclass(frozen=True)
