@@ -1,1 +1,1 @@
-"""The Kubernetes operator of RL Router. The operator turns each RouterDeployment into a running router."""
+"""The Kubernetes operator of RL Router. The operator creates, changes and deletes the objects of each router."""

@@ -27,7 +27,10 @@ async def run_until_signal(settings: Settings) -> None:
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m rl_router_operator") -> int:
-    """Runs the operator until SIGTERM or SIGINT, and returns the exit status: 1 if the operator cannot run, else 0."""
+    """Runs the operator until SIGTERM or SIGINT, and returns the exit status: 1 if the operator cannot run, else 0.
+
+    If a flag or an environment variable is invalid, the function exits with status 2.
+    """
     open_closed_streams()
     # The operator keeps running after its terminal was closed.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

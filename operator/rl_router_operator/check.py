@@ -1,7 +1,7 @@
 """Checks a router: waits until the router is ready, sends a request to the router and checks the response.
 
-`helm test` runs this check as `python -m rl_router_operator.check NAME`. If the environment variable RL_ROUTER_API_KEY
-is set, the check sends the value of the variable as the API key.
+`helm test` runs this check as `python -m rl_router_operator.check --namespace=NAMESPACE --timeout=SECONDS NAME`. If
+the environment variable RL_ROUTER_API_KEY is set, the check sends the value of the variable as the API key.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def main() -> int:
         "--namespace", default="default", help="namespace of the RouterDeployment (default: %(default)s)"
     )
     flags.add_argument(
-        "--timeout", type=float, default=600, help="seconds to wait until the router is ready (default: %(default)s)"
+        "--timeout", type=float, default=600, help="maximum seconds to wait for a ready router (default: %(default)s)"
     )
     try:
         print(asyncio.run(_run(flags.parse_args())))

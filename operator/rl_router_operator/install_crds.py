@@ -30,7 +30,7 @@ If the CRD had another field manager, a later `helm install` of another version 
 async def install() -> str:
     """Applies the CRD for RouterDeployments and returns the name of the CRD.
 
-    Raises RefusedError if the API server rejects the CRD, UnreachableError if the API server does not respond, and
+    Raises RefusedError if the API server rejects the CRD, UnreachableError if it returns no valid response, and
     ConfigException or OSError if the configuration of the connection to the API server is missing or not valid.
     """
     client = KubernetesClient(await connection(os.environ.get("KUBECONFIG")))

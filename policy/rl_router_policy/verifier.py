@@ -1,7 +1,7 @@
 """The verifier: estimates the probability that a completed answer is good.
 
-The first part of the verifier reads the prompt, what the predictor expected of the target, and the answer. If several
-targets answered, the second part also compares the final answers.
+The part `alone` of the verifier reads the prompt, what the predictor expected of the target, and the answer. If several
+targets answered, the part `compared` also compares the answers with each other.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from .network import Array
 from .reading import FORM_NAMES, WORDS, Reading
 
 FORMAT = 1
-"""The version of the numbers that the verifier reads. The manifest of an artefact names the version."""
+"""The version of the numbers that the verifier reads. The manifest of an artefact contains the version."""
 _CHARACTERS_PER_TOKEN = 4
 _EXPECTED_NAMES = (
     "quality", "length", "strength", "quality_length", "strength_length", "strength_quality", "square_length",
     "square_quality",
 )  # fmt: skip
 ALONE_NAMES = (*_EXPECTED_NAMES, *FORM_NAMES, *TEXT_NAMES)
-"""The names of the numbers of a single answer. The groups of words follow these numbers."""
+"""The names of the first numbers that the part `alone` reads. One number for each group of words follows."""
 ALONE_INPUTS = len(ALONE_NAMES) + WORDS
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What was expected of a target's answer before the target answered.
+    """What the policy expected of a target's answer before the target answered.
 
     The attribute `quality` is the predicted probability of a good answer, `strength` is the target's mean quality over
-    the training prompts, and `output_tokens` is the predicted length.
+    the training prompts, and `output_tokens` is the predicted length of the answer in tokens.
     """
 
     quality: float
@@ -60,7 +60,7 @@ class Verifier:
     compared: Logistic
 
     def probabilities(self, answers: Sequence[Answer]) -> Numbers:
-        """Returns the probability that each answer to a prompt is good, after a comparison of all these answers."""
+        """Returns the probability that each answer to a prompt is good. Compares the answers if there are several."""
         if not answers:
             return np.zeros(0)
         logits = self.alone.logits(np.stack([alone_numbers(answer) for answer in answers]))
@@ -72,7 +72,7 @@ class Verifier:
         return probability(logits)
 
     def tensors(self) -> dict[str, Array]:
-        """Returns the attributes by the names that an artefact's file uses."""
+        """Returns the tensors of both parts by their names in an artefact's file."""
         return {**self.alone.tensors("alone"), **self.compared.tensors("compared")}
 
 
@@ -86,13 +86,13 @@ def verifier_from(tensors: Mapping[str, Array]) -> Verifier:
 
 
 def bounded(logits: Numbers) -> Numbers:
-    """Returns logits of the part `alone` in the range that the part `compared` reads."""
+    """Returns logits of the part `alone`, cut off at `-LIMIT` and `LIMIT` for the part `compared`."""
     limited: Numbers = np.clip(logits, -LIMIT, LIMIT)
     return limited
 
 
 def alone_numbers(answer: Answer) -> Array:
-    """Returns the numbers that the part `alone` reads: those named by `ALONE_NAMES`, then the groups of words."""
+    """Returns the numbers that the part `alone` reads: those in `ALONE_NAMES`, then one for each group of words."""
     reading, expected = answer.reading, answer.expected
     quality, strength = float(logit(expected.quality)), float(logit(expected.strength))
     length = log1p(reading.characters) - log1p(_CHARACTERS_PER_TOKEN * expected.output_tokens)

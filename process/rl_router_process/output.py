@@ -1,7 +1,7 @@
 """Writes lines to standard output and standard error, in a separate thread for each of the two streams.
 
-A thread that calls the method `put` or `say` never waits for a pipe or a terminal, and never gets an error, even if
-nobody reads the lines or the streams are broken.
+A thread that calls the method `put` or `say` never waits for a pipe or a terminal, and never gets a write error, even
+if nobody reads the lines or the streams are broken.
 """
 
 import atexit
@@ -17,12 +17,12 @@ from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 _CAPACITY = 8 * 2**20
-"""The maximum number of bytes of the lines that wait to be written."""
+"""The capacity, in bytes, of the queue of lines that wait to be written."""
 _BATCH = 64 * 2**10
 """The maximum number of bytes of a write that contains several lines. After each write, the writing thread may wait
-5 ms for the interpreter, so smaller writes could not keep up with a busy server."""
+5 ms for the lock of the Python interpreter, so smaller writes could not keep up with a busy server."""
 _PAUSE = 0.02
-"""The seconds that the writing thread sleeps unless a whole batch waits, so that it wakes up once for many lines."""
+"""The seconds of sleep after a write, unless a whole batch waits, so that the thread wakes up once for many lines."""
 _FLUSH_SECONDS = 2.0
 """The maximum number of seconds for which each stream delays the end of the program to write its remaining lines."""
 
@@ -35,8 +35,8 @@ class LineWriter:
     """Writes lines to the file descriptor `file` in a thread.
 
     The attribute `lost` is the number of lines that could not be written, because the queue was full or a write failed.
-    If lines were lost, the thread adds the line that `describe_loss(count)` returns after the next write that succeeds
-    and empties the queue. The argument `count` is the number of lines lost since the previous call of `describe_loss`.
+    After a write that succeeds and empties the queue, the thread adds the line that `describe_loss(count)` returns, if
+    lines were lost. The argument `count` is the number of lines lost since the previous call of `describe_loss`.
 
     A signal handler or a finalizer may interrupt the method `put` at any step and add lines. A signal handler may also
     raise an exception. Therefore `put` adds a line without a lock, and every step of it leaves a valid state.
@@ -143,7 +143,7 @@ class LineWriter:
 
 
 def _start_without_signals(thread: threading.Thread) -> None:
-    """Starts a thread that receives no signals. If the main thread blocks a signal, the signal stays pending."""
+    """Starts a thread that receives no signals, so that a signal stays pending while the main thread blocks it."""
     # Each call of `pthread_sigmask` may run a signal handler that raises an exception after the call changed the mask.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:

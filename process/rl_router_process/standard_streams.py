@@ -5,7 +5,7 @@ import sys
 
 
 def open_closed_streams() -> None:
-    """Opens /dev/null for each of the file descriptors 0, 1 and 2 that is closed, and sets its stream in `sys`.
+    """Opens /dev/null for each closed descriptor among 0, 1 and 2, and adds the missing streams to `sys`.
 
     A program must call the function `open_closed_streams` before the program opens any file or socket. Otherwise, if
     one of these descriptors is closed, the next file or socket gets the number of the closed descriptor. Text that a

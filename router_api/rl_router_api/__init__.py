@@ -1,1 +1,1 @@
-"""The router API: an OpenAI-compatible API in which a router model chooses the target models that answer."""
+"""The router API: an OpenAI-compatible API in which a policy chooses the target models that answer."""

@@ -1,6 +1,6 @@
 """Implements the command `python -m rl_router_api`, which serves the router API.
 
-With the arguments `new-key NAME`, the command prints a new API key instead.
+With the arguments `new-key NAME`, the command prints a new API key and its entry for the keys file instead.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class _Brotli:
 
 
 class _Zstd:
-    """Decodes zstd data with one or more frames. Frames without data may be between them (RFC 8878, section 3)."""
+    """Decodes zstd data with one or more frames. Frames without data may be among them (RFC 8878, section 3)."""
 
     def __init__(self, zstandard: Any) -> None:
         self._error = zstandard.ZstdError

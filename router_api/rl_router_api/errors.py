@@ -225,7 +225,7 @@ class NoDecisionError(UpstreamError):
 class SetupError(RlRouterError):
     """The server cannot start, or cannot use a changed configuration file or keys file.
 
-    The error message is one line and contains a remedy.
+    The error message is one line that says what to fix.
     """
 
 

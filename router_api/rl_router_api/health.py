@@ -3,7 +3,8 @@
 Of all installed packages, this module imports only pydantic, so that other programs can use the types. The parser of
 the response is tolerant, because servers of several versions answer during a rollout. The parser ignores unknown
 fields, and every field that a later version adds must have a default. The parser replaces an unknown state with the
-state `unknown`. In the field `status`, the parser replaces an unknown value with `degraded`.
+state `unknown`. The parser replaces an unknown value with `degraded` in the field `status`, and with `unproven` in the
+field `verdict`.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ class _Part(BaseModel):
 class ConfigurationHealth(_Part):
     """The state of the configuration file and the keys file on disk.
 
-    The state `refused` means that the configuration file or the keys file is invalid or unreadable, and that the server
-    keeps the last valid configuration. The state `closed` means that clients need API keys, but the server has not
-    loaded any keys. Only the parser of the response sets the state `unknown`. Servers never report this state. For the
-    states `refused` and `closed`, the field `reason` explains the state in a human-readable sentence. The field `file`
-    is the path of the keys file, if the sentence in the field `reason` is about the keys file.
+    The state `refused` means that the server rejects the configuration file or the keys file, and keeps the last valid
+    configuration and keys. The state `closed` means that clients need API keys, but the server has not loaded any keys.
+    Only the parser of the response sets the state `unknown`. Servers never report this state. For the states `refused`
+    and `closed`, the field `reason` explains the state in a human-readable sentence. The field `file` is the path of
+    the keys file, if the sentence in the field `reason` is about the keys file.
     """
 
     state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]
@@ -50,8 +51,8 @@ class ConfigurationHealth(_Part):
 class _Upstream(_Part):
     """The health of an upstream.
 
-    The field `reason` explains the state `bad` in a human-readable sentence. The field `file` is the path of the file
-    with the upstream's API key, if this file is missing, empty or unreadable.
+    The field `reason` explains the state `bad` in a human-readable sentence. The field `file` is the upstream's
+    `api_key_file`, if this file is configured but missing, empty or unreadable.
     """
 
     reason: str | None = None
@@ -61,7 +62,7 @@ class _Upstream(_Part):
 class UpstreamHealth(_Upstream):
     """The health of a target.
 
-    The state `unknown` means that the router API has neither called nor probed the target yet.
+    The state `unknown` means that no call and no probe has shown yet whether the target works.
     """
 
     state: Annotated[UpstreamState, _one_of(("ok", "bad"), "unknown")]
@@ -70,7 +71,7 @@ class UpstreamHealth(_Upstream):
 class RouterModelHealth(_Upstream):
     """The health of the router model.
 
-    The field `state` is `unused` if the configured policy does not call the router model.
+    The field `state` is `unused` if the configured policy does not call the router model and no request has called it.
     """
 
     state: Annotated[RouterModelState, _one_of(("ok", "bad", "unused"), "unknown")]
@@ -79,12 +80,12 @@ class RouterModelHealth(_Upstream):
 class GuardVerdict(_Part):
     """Whether the guard lets the policy choose targets.
 
-    The field `verdict` is `unproven` until the policy is proven to be better than each single target. Until then, the
-    policy does not serve. The verdict `safe` means that the policy is probably better, and surely not worse by more
-    than the margin. The verdict is `off` if the guard is turned off. The field `revision` is the revision of the proof.
-    The field `bound` is the lower bound of the policy's gain over the closest target. The field `events` is the number
-    of prompts that the proof uses. The field `missing` is the estimated number of prompts that the verdict `proven`
-    still needs, or None if more prompts may prove nothing.
+    The policy may choose targets unless the field `verdict` is `unproven`. The verdict `proven` means that the policy
+    is proven to be better than each single target. The verdict `safe` means that the policy is probably better, and
+    proven not to be worse by more than `routing.guard_margin`. The verdict is `off` if the guard is turned off. The
+    field `revision` is the number of the latest test of the guard. The field `bound` is the smallest of the lower
+    bounds of the policy's gains over the single targets. The field `events` is the number of prompts in the evidence.
+    The field `missing` is the estimated number of prompts that the verdict `proven` still needs, or None if unknown.
     """
 
     verdict: Annotated[Verdict, _one_of(("proven", "safe", "off"), "unproven")]
@@ -95,7 +96,7 @@ class GuardVerdict(_Part):
 
 
 class PolicyHealth(_Part):
-    """The health of a policy that decides without the router model.
+    """The health of a policy that reads files, such as the policy `learned`.
 
     The field `artefact` is the hash of the artefact in use. The state `bad` means that the newest artefact cannot be
     used. The field `reason` explains this state in a human-readable sentence.
@@ -119,7 +120,7 @@ class HealthDocument(_Part):
     router_model: RouterModelHealth
     targets: Mapping[str, UpstreamHealth]
     policy: PolicyHealth | None = None
-    """The health of the configured policy, or None if the policy decides by the router model or by a fixed order."""
+    """The health of the policy for requests that name no policy, or None if this policy reads no files."""
 
     def as_json(self) -> dict[str, Any]:
         """Returns the document as JSON values, without the fields that are None."""

@@ -43,8 +43,8 @@ def test_a_valid_file_is_summarized_in_one_line(checked: Check) -> None:
 
 def test_without_targets_the_models_of_the_router_model_are_the_targets(checked: Check) -> None:
     line = (
-        "router.yaml: valid: every model of the router model's server with a valid name is a target, policy fixed, "
-        "clients need no API key\n"
+        "router.yaml: valid: every model with a valid name that the router model's server lists is a target, "
+        "policy fixed, clients need no API key\n"
     )
     assert checked({"routing": {"policy": "fixed"}}) == (0, line, "")
 

@@ -155,9 +155,9 @@ def test_an_error_about_a_key_in_the_wrong_section_names_its_section(values: Any
         ({"X-A\n": "b"}, "'X-A\\n' is not a valid header name"),
         ({"X-A": "b\r\nX-B: c"}, "the value of the header X-A contains a line break"),
         ({"X-A": "b\0"}, "the value of the header X-A contains a line break"),
-        ({"Content-Length": "5"}, "the router API itself sets the header Content-Length"),
-        ({"transfer-encoding": "chunked"}, "the router API itself sets the header transfer-encoding"),
-        ({"Host": "b"}, "the router API itself sets the header Host"),
+        ({"Content-Length": "5"}, "the router API itself controls the header Content-Length"),
+        ({"transfer-encoding": "chunked"}, "the router API itself controls the header transfer-encoding"),
+        ({"Host": "b"}, "the router API itself controls the header Host"),
     ],
 )
 def test_a_header_that_no_request_can_have_is_an_error(headers: dict[str, str], words: str) -> None:

@@ -65,7 +65,7 @@ def _serve(options: flags.Options) -> None:
 
 
 def _decisions(options: flags.Options) -> Decisions | None:
-    """Returns what answers requests for decisions, or None if the language model does."""
+    """Returns the object that answers requests for decisions, or None if the language model answers them."""
     if options.decide == flags.LANGUAGE_MODEL:
         return None
     use_one_thread()

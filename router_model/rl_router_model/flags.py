@@ -1,4 +1,4 @@
-"""Parses the command line of the CPU fallback, which uses vLLM's flags.
+"""Parses the command line of the CPU fallback. Most of the flags are vLLM's flags.
 
 Some of vLLM's flags have an effect in the CPU fallback. The CPU fallback accepts and ignores all other flags of vLLM,
 except TLS flags.
@@ -30,8 +30,8 @@ _PROTECTS = "--ssl-"
 server must reject."""
 
 _DESCRIPTION = """\
-Answers requests for routing decisions by a learned policy, and all other requests by a GGUF model on the CPU
-with llama.cpp, until SIGTERM or Ctrl-C. Most of the server's flags have the names of vLLM's flags."""
+By default, a learned policy answers requests for routing decisions. llama.cpp answers all other requests with a
+GGUF model on the CPU. The server runs until SIGTERM or Ctrl-C. Most of its flags have the names of vLLM's flags."""
 _EPILOG = """\
 The server accepts and ignores all flags of vLLM that this help does not list, except flags that begin with --ssl-.
 The server lists the ignored flags in one line when the server starts.
@@ -72,7 +72,8 @@ class Options:
     def loads_later(self) -> bool:
         """Whether the language model is loaded only when a request needs it.
 
-        A language model that the user chose or configured is loaded at the start, so that errors appear at the start.
+        The language model is loaded at the start if it makes the decisions, or if the user chose a model, a chat
+        template or a `max_model_len` above the default, so that errors appear at the start.
         """
         is_default = self.model is None and self.chat_template is None and self.max_model_len <= _DEFAULT_LENGTH
         return self.decide == POLICY and is_default
@@ -140,8 +141,8 @@ def _add_decisions(parser: argparse.ArgumentParser) -> None:
         "--artefact",
         default="bundled",
         metavar="FOLDER",
-        help="folder with the artefact of the learned policy, or with several artefacts, of which the newest counts. "
-        "The server uses a newer artefact as soon as it appears (default: the bundled artefact)",
+        help="folder with the artefact of the learned policy, or with several artefacts, of which the newest is used. "
+        "The server reads a newer artefact without a restart (default: the bundled artefact)",
     )
 
 
@@ -171,8 +172,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=3,
         metavar="N",
-        help="maximum number of concurrent requests (default: %(default)s); requests above the maximum wait until "
-        "another request finishes",
+        help="maximum number of concurrent requests to the language model (default: %(default)s); further requests "
+        "wait until another request finishes",
     )
     add(
         "--chat-template",

@@ -20,7 +20,8 @@ class LanguageModel:
     async def engine(self) -> Engine:
         """Returns the engine. Loads the model first if no request has needed the model yet. Raises StartError.
 
-        If a client disconnects, the load continues for other requests. After a failure, the next request tries again.
+        If a client disconnects, the load continues for other requests. After a failed load, the next request
+        loads the model again.
         """
         failed = self._loading is not None and self._loading.done() and self._loading.exception() is not None
         if self._loading is None or failed:

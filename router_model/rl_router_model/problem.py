@@ -8,10 +8,10 @@ class ExitCode(IntEnum):
     """The reason why the CPU fallback cannot start, as an exit code.
 
     The attribute `means` explains the reason in words. The code 2 is the exit code of Python's module argparse for an
-    invalid command line. In RL Router, only the CPU fallback defines the exit codes 80 to 87. Python exits with the
-    code 1 or 2, programs that follow sysexits.h exit with 64 to 78, and the router API's own codes are 90 and 91. If
-    llama.cpp crashes, a signal ends the CPU fallback, and a shell and Kubernetes report an exit code above 128. On
-    GPUs, vLLM replaces the CPU fallback. If vLLM fails, vLLM exits with the code 1 or 2, or a signal ends vLLM.
+    invalid command line. In RL Router, only the CPU fallback defines the exit codes 80 to 87. Python reports errors
+    with the code 1 or 2, programs that follow sysexits.h exit with 64 to 78, and the router API's own codes are 90 and
+    91. If llama.cpp crashes, a signal ends the CPU fallback, and a shell and Kubernetes report an exit code above 128.
+    On GPUs, vLLM replaces the CPU fallback. If vLLM fails, vLLM exits with the code 1 or 2, or a signal ends vLLM.
     """
 
     means: str

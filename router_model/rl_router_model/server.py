@@ -1,7 +1,7 @@
 """Serves the HTTP API of the CPU fallback.
 
-The HTTP API has a subset of vLLM's endpoints. The learned policy answers the requests that ask for a routing decision,
-and the HTTP API relays all other chat completions to llama.cpp.
+Apart from `POST /v1/decisions`, the endpoints are a subset of vLLM's endpoints. If the learned policy decides, it
+answers the requests that ask for a routing decision. The server relays all other chat completions to llama.cpp.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class UnknownModelError(Exception):
 
 
 class ChatApi:
-    """Serves one language model under one or more model names, and the decisions of the learned policy.
+    """Serves one language model under one or more model names, and optionally decisions of the learned policy.
 
     The endpoints are `GET /health`, `GET /v1/models` and `POST /v1/chat/completions`. If the learned policy decides,
     `POST /v1/decisions` is an endpoint too. If API keys are configured, all endpoints except `/health` require an API

@@ -1,10 +1,11 @@
-"""Parses the chart's values.yaml. Each parsed value has a path, a default, a comment, and the tags of the comment.
+"""Parses the chart's values.yaml.
 
-The comments in values.yaml follow the conventions of the project cert-manager. A comment describes the key in the line
-below the comment. The tag `+docs:section=…` begins a section of the README. The tag `+docs:property` marks a key that
-is commented out. A key that is commented out is a value without a default. The tags `+docs:type=…`, `+docs:items=…`,
-`+docs:enum=…`, `+docs:schema=…`, `+docs:pattern=…` and `+docs:labels` restrict the value. The pattern applies to the
-items of the value. The tag `+docs:hidden` omits the value from the README.
+Each parsed value has a path, a comment and the tags of the comment, and may have a default. The comments in values.yaml
+follow the conventions of the project cert-manager. A comment describes the key in the line below the comment. The tag
+`+docs:section=…` begins a section of the README. The tag `+docs:property` marks a key that is commented out. A key that
+is commented out is a value without a default. The tags `+docs:type=…`, `+docs:items=…`, `+docs:enum=…`,
+`+docs:schema=…` and `+docs:pattern=…` restrict the value. The pattern applies to the items of the value. The tag
+`+docs:hidden` omits the value from the README.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--base",
         type=Path,
         metavar="FOLDER",
-        help="adapt this artefact instead of training from scratch. Use it for tables of only some hundred prompts",
+        help="adapt this artefact instead of training from scratch. Use it for tables of only a few hundred prompts",
     )
     parser.add_argument(
         "--licence",

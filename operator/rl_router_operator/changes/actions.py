@@ -19,7 +19,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Create(Action):
-    """Creates an object, but leaves an existing object with the same kind and name unchanged.
+    """Creates an object, unless an object with the same kind and name exists.
 
     If `by_version` is true, the operator creates the object by an apply with a resourceVersion that no object has, so
     that the API server rejects the apply if the object exists. If `by_version` is false, the caller must have checked
@@ -51,8 +51,8 @@ class Patch(Action):
 class Disown(Action):
     """Removes the field ownership that the operator's JSON patches have left in the object `live`.
 
-    If the field manager of the JSON patches still owned fields, the object `live` would keep fields that the operator
-    no longer applies.
+    While the field manager of the JSON patches owns a field, the object `live` keeps the field even if the operator no
+    longer applies the field.
     """
 
     live: Manifest

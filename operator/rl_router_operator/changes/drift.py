@@ -48,7 +48,7 @@ def owned_fields(live: Manifest) -> Fields:
 
 
 def is_operator_apply(entry: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of `managedFields` lists fields that the operator applied, except to a subresource."""
+    """Returns whether an entry of `managedFields` lists fields that the operator applied to the object itself."""
     return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
 
 
@@ -60,7 +60,7 @@ def keys_of(owned: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
 
 
 def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of a keyed list has the keys in `keys`, each with the value in `keys`.
+    """Returns whether an entry of a keyed list matches the keys and values in `keys`.
 
     A key that is missing in the entry matches every value, because a missing key stands for the default value of the
     key.
@@ -69,7 +69,7 @@ def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
 
 
 def _is_live(desired: Any, live: Any, owned: Fields, *, amounts: bool) -> bool:
-    """Returns whether `live` has the desired value in every field of `desired`, and the operator owns these fields."""
+    """Returns whether the operator owns each field of `desired` that is not None, and `live` has the field's value."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(_is_field_live(key, value, live, owned, amounts=amounts) for key, value in desired.items())
     if isinstance(desired, list) and isinstance(live, list):
@@ -101,9 +101,10 @@ def _is_entry_live(entry: Any, live: list[Any], owned: Fields, *, amounts: bool)
 
 
 def _is_same(desired: Any, live: Any, *, amounts: bool) -> bool:
-    """Returns whether the value `live` equals the value `desired`, apart from fields that the API server has added.
+    """Returns whether the value `live` equals the value `desired`, apart from fields that `desired` does not set.
 
-    If `amounts` is true, two quantities with the same amount are equal, such as `1` and `1000m`.
+    Two quantities with the same amount, such as `1` and `1000m`, are equal if `amounts` is true or a field in _AMOUNTS
+    contains the quantities.
     """
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(

@@ -50,7 +50,8 @@ def _counterpart(entry: Mapping[str, Any], index: int, result: list[Any], length
 
     The corresponding entry is the entry with the same key as `entry`, or else the entry with the same index.
 
-    The index is used only if the resulting list has `length` entries, because an admission webhook can insert entries.
+    The index counts only if `result` has `length` entries, like the applied list, because an admission webhook can
+    insert entries.
     """
     same = [candidate for candidate in result if is_same_entry(entry, candidate)]
     # Several entries of a list may have the same key, so the entry at the same index is tried first.

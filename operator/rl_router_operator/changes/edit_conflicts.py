@@ -4,9 +4,10 @@ A manual edit may replace the member of a union or add a second member. For exam
 to a volume, although a volume may have only one source. One JSON patch removes the added member of a union and adds the
 desired member if the member is missing, because the API server also rejects a union without members. A manual edit may
 also change the key of an entry in a keyed list, so that the entry conflicts with the desired entry. The JSON patch
-replaces the edited entry with the desired entry. A JSON patch makes its field manager a second owner of the desired
-fields. A field with a second owner would remain in the object after the operator has stopped applying the field.
-Therefore the operator removes the ownership of the patch's field manager as soon as the object needs no other change.
+replaces the edited entry with the desired entry, or removes the edited entry. A JSON patch makes its field manager a
+second owner of the fields that the patch writes. A field with a second owner would remain in the object after the
+operator has stopped applying the field. Therefore the operator removes the ownership of the patch's field manager as
+soon as the object needs no other change.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 
 def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
-    """Returns the JSON patch that repairs the fields of `live` that conflict with `desired`. The patch is empty if no
-    field conflicts.
+    """Returns the JSON patch that repairs the fields of `live` in `fields` that conflict with `desired`. The patch is
+    empty if none of these fields conflicts.
 
     The parameter `fields` contains the paths of the fields that the API server rejected, such as
     `spec.template.spec.volumes[0].hostPath`.
@@ -63,7 +64,8 @@ def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
     """Returns the JSON patch that removes conflicting edits that the API server has accepted. The patch is empty if no
     such edits exist.
 
-    Kubernetes before version 1.34 accepts some edits of a StatefulSet, but later rejects the pods of the StatefulSet.
+    Kubernetes before version 1.34 accepts some conflicting edits of a StatefulSet, but later rejects the StatefulSet's
+    pods.
     """
     paths = [
         *(path for union in _UNIONS for path in _second_members(desired, live, union)),
@@ -77,7 +79,8 @@ def disowning(live: Manifest) -> list[dict[str, Any]]:
     """Returns the JSON patch that removes the ownership of MANAGER, the field manager of earlier repairs. The patch is
     empty if MANAGER owns no field.
 
-    The object `live` must contain all entries of `metadata.managedFields`.
+    The patch is usable only if `live` contains all entries of `metadata.managedFields`, because the patch replaces all
+    entries.
     """
     entries = live["metadata"].get("managedFields", ())
     kept = [entry for entry in entries if entry.get("manager") != MANAGER]
@@ -91,17 +94,17 @@ def _steps(field: str) -> list[str]:
 
 
 def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the path, the desired value and the live value of each union with wrong or missing live members."""
+    """Yields the path, desired and live value of each union at or above `steps` with wrong or missing live members."""
     member, parents = steps[-1], [*_union_pairs(desired, live, steps[:-1])]
     exchanged = [pair for pair in parents if (member in pair[1]) != (member in pair[2])]
     yield from exchanged or (pair for pair in _union_pairs(desired, live, steps) if pair[2].keys() - pair[1].keys())
 
 
 def _union_pairs(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the path, the desired members and the live members of each union at `steps` in both objects.
+    """Yields the path, the desired members and the live members of each mapping at `steps` that can be a union.
 
-    Only the mappings within a container or within another part of a pod spec can be unions, and a PodDisruptionBudget
-    has one union. All other mappings may have fields of other clients, which a repair must not remove.
+    The mappings within a pod spec can be unions, except the containers. A PodDisruptionBudget has one union. All other
+    mappings may have fields of other clients, which a repair must not remove.
     """
     if steps == ["spec"]:
         for path, *sides in _pairs(desired, live, steps, ""):

@@ -30,11 +30,11 @@ _MAXIMUM_CREATION_CONFLICTS = 2
 
 @dataclass(frozen=True)
 class Owned:
-    """A record that the RouterDeployment with the uid `router` controls the child with the uid `uid`.
+    """A record that the RouterDeployment with the uid `router` controls or controlled the child with the uid `uid`.
 
     The attribute `applied` is a hash of the last applied manifest and of the object that resulted from the apply, and
-    is empty before the first apply. An admission webhook may change an object that the operator applies. If the hash of
-    the manifest and the live object is still the same, another apply would change nothing.
+    is empty until this process applies the object. An admission webhook may change an object that the operator applies.
+    If the hash of the manifest and the live object is still the same, another apply would change nothing.
     """
 
     uid: str
@@ -44,7 +44,7 @@ class Owned:
 
 @dataclass(frozen=True)
 class View:
-    """The input of a plan: the known state of the children of one RouterDeployment.
+    """The input of a plan: the known state of the children and PVCs of one RouterDeployment.
 
     The attribute `live` contains the live objects that belong to the RouterDeployment or have the name of a child. The
     attribute `owned` contains the records about the objects that the RouterDeployment controls or has controlled. The
@@ -64,7 +64,7 @@ class View:
 
 @dataclass(frozen=True)
 class Plan:
-    """The planned actions in the order of execution, and the errors that keep children from their desired state.
+    """The planned actions in their order of execution, and the errors about children and PVCs.
 
     The attribute `owning` contains the children that get the RouterDeployment as their owner. If `owning` is not empty,
     the caller must check before the actions that the RouterDeployment still exists, because the garbage collector
@@ -101,8 +101,8 @@ def owned_after(router: RouterDeployment, applied: Manifest, result: Manifest) -
 def owned_at(router: RouterDeployment, live: Manifest, previous: Owned | None) -> Owned | None:
     """Returns the record of a child, or None if no record exists.
 
-    Returns a new record if the RouterDeployment controls `live` and `previous` is not about `live`, and otherwise
-    returns `previous`.
+    Returns a new record if the RouterDeployment controls `live` and `previous` does not record this control, and
+    otherwise returns `previous`.
     """
     if controller_of(live) != router.uid or _was_owned(router, live, previous):
         return previous

@@ -106,7 +106,7 @@ class Claims:
         return self._lease_of(namespace).seconds_left()
 
     def seconds_until_takeover(self, namespace: str) -> float:
-        """Returns the seconds until this operator may change RouterDeployments that another operator reconciled.
+        """Returns the seconds until this operator may change another operator's RouterDeployments in a namespace.
 
         Until this operator has held its claim for `LeaseTerms.duration` seconds, the other operator might not know the
         claim and might still make changes.
@@ -114,7 +114,7 @@ class Claims:
         return max(0.0, self._terms.duration - self._lease_of(namespace).seconds_held())
 
     def yields(self) -> dict[str, str]:
-        """Returns the other operators that act in place of this operator, by namespace."""
+        """Returns the other operators that act in place of this operator, by namespace or ALL_NAMESPACES."""
         return {scope: other for scope, other in self._acting.items() if other != self._scope.operator}
 
     def obstacles(self) -> list[str]:

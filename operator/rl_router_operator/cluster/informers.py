@@ -93,7 +93,7 @@ class Informers:
         return watch.last_error if watch else None
 
     def obstacles(self) -> list[str]:
-        """Returns the reasons why the operator cannot reconcile RouterDeployments yet, one text for each reason."""
+        """Returns the reasons why the operator cannot reconcile all RouterDeployments, one text for each reason."""
         routers = [watch for (kind, _), watch in self._watches.items() if kind == ROUTER.kind]
         reasons = [watch.last_error for watch in routers if watch.last_error]
         if any(watch.absent for watch in routers):
@@ -131,7 +131,7 @@ def keys_of_warning(body: Manifest) -> tuple[Key, ...]:
     """Returns the keys of the RouterDeployments to which an Event may belong.
 
     The keys are derived from the namespace and the name of the object that the Event is about. For example, an Event
-    about the pod `demo-api-5d4f-x` belongs to the RouterDeployment `demo`.
+    about the pod `demo-api-5d4f-x` may belong to the RouterDeployment `demo`.
     """
     involved = body.get("involvedObject") or {}
     name = str(involved.get("name", "")).removeprefix("weights-")

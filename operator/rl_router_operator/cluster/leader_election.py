@@ -1,6 +1,6 @@
 """Elects one process of a release of the operator as the leader by means of a Kubernetes Lease.
 
-Apart from the Lease, only the leader changes objects in the cluster. All other processes of the release wait until the
+Of the processes of a release, only the leader changes objects other than this Lease. All other processes wait until the
 Lease is free or has expired.
 """
 

@@ -20,10 +20,10 @@ MAXIMUM_PAUSE = 2.0
 """The maximum pause in seconds after a failed attempt to list and watch a kind, unless the cluster lacks the kind."""
 _MINIMUM_PAUSE = 0.05
 _MINIMUM_WATCH = 1.0
-"""The seconds that a watch must last. A shorter watch counts as a failure, because the API server ends watches after
-minutes."""
+"""The minimum duration of a watch in seconds. A shorter watch counts as a failure, because the API server normally ends
+a watch only after minutes."""
 _EVENTS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
-"""The types of the events that a watch of the API server sends, except ERROR."""
+"""The types of the events that the API server sends in a watch, except ERROR."""
 _MAXIMUM_FAILURES = {False: 5, True: 12}
 """The numbers of consecutive failures to list or watch a kind after which the operator reports a rejection.
 

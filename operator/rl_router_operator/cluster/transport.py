@@ -34,7 +34,7 @@ class UnreachableError(Exception):
 
 @contextmanager
 def reading(part: str) -> Iterator[None]:
-    """Raises UnreachableError if the code in the context finds that the part `part` of a response is not valid."""
+    """Raises UnreachableError if the `with` block cannot read the part `part` of a response."""
     try:
         yield
     except _READ_ERRORS as error:
@@ -72,7 +72,7 @@ async def _load(kubeconfig: str, context: str | None, configuration: aio.client.
 
 
 def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment variables configure for a URL, or None if no proxy is configured.
+    """Returns the proxy that the environment variables configure for a URL, or None if the URL needs no proxy.
 
     Raises ConfigException if the URL is not valid.
     """

@@ -10,7 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 MAXIMUM_AGE_SECONDS = 60.0
-"""The duration in seconds of a worker's current iteration from which on /healthz returns status 503."""
+"""The endpoint /healthz returns status 503 if a worker's current iteration has lasted at least this many seconds."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def application(state: OperatorState, registry: CollectorRegistry) -> web.Applic
 
     async def alive(_: web.Request) -> web.Response:
         age = state.age()
-        text = f"the last iteration of the slowest worker started {age:.1f} s ago\n"
+        text = f"the current iteration of the slowest worker started {age:.1f} s ago\n"
         return web.Response(text=text, status=200 if age < MAXIMUM_AGE_SECONDS else 503)
 
     async def ready(_: web.Request) -> web.Response:

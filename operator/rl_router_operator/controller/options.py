@@ -78,14 +78,14 @@ class Options(BaseModel):
     )
     release: str | None = Field(
         None,
-        description="name of the operator's release; the operator writes NAMESPACE/RELEASE into the field"
-        " `status.operator` of each RouterDeployment that the operator reconciles; default: the name of the Lease for"
-        " leader election",
+        description="name of the operator's release; the operator writes its namespace and the name, as"
+        " NAMESPACE/RELEASE, into the field `status.operator` of each RouterDeployment that the operator reconciles;"
+        " default: the name of the Lease for leader election",
     )
     lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
         15.0,
-        description="seconds after which another process takes over if the leader does not renew the Lease",
+        description="seconds after which another process may take over if the leader does not renew the Lease",
     )
     host: Host | None = Field(
         None,
@@ -136,23 +136,27 @@ class Options(BaseModel):
     )
     monitoring_namespace: str = Field(
         "",
-        description="namespace whose pods may read the metrics of the router API, and also of the router model if the"
-        " RouterDeployment enables ServiceMonitors",
+        description="namespace whose pods the NetworkPolicies allow to read the metrics of the router API, and also of"
+        " the router model if the RouterDeployment enables ServiceMonitors; no default",
     )
-    https_proxy: str = Field("", description="value of the environment variable HTTPS_PROXY in the pods of the routers")
-    http_proxy: str = Field("", description="value of the environment variable HTTP_PROXY in the pods of the routers")
+    https_proxy: str = Field(
+        "", description="value of the environment variable HTTPS_PROXY in the pods of the routers; no default"
+    )
+    http_proxy: str = Field(
+        "", description="value of the environment variable HTTP_PROXY in the pods of the routers; no default"
+    )
     no_proxy: str = Field(
         "",
         description="hosts that the pods of the routers reach without a proxy, separated by commas; the operator adds"
-        " the hosts to the environment variable NO_PROXY of the pods",
+        " the hosts to the environment variable NO_PROXY of the pods; no default",
     )
 
 
 LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
 _DESCRIPTION = """\
-Runs the Kubernetes operator, which turns each RouterDeployment into a running router. The Helm chart installs the
-operator in a cluster, as docs/kubernetes.md explains. Outside a cluster, set the flag --kubeconfig or the environment
-variable KUBECONFIG."""
+Runs the Kubernetes operator, which creates and updates the objects of each RouterDeployment's router. The Helm chart
+installs the operator in a cluster, as docs/kubernetes.md explains. Outside a cluster, set the flag --kubeconfig or the
+environment variable KUBECONFIG."""
 _EPILOG = """\
 A flag overrides the environment variable of the same option. SIGTERM and Ctrl-C stop the operator, but
 the routers keep running.

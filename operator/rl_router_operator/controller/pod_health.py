@@ -178,7 +178,7 @@ class PodHealth:
         self._pods.pop(key, None)
 
     def forget_all(self) -> None:
-        """Drops every pod, so that the next health that a probe of a pod returns is confirmed immediately."""
+        """Drops every pod, so that a single probe confirms the health of each pod that is ready at the next poll."""
         self._pods.clear()
 
     async def close(self) -> None:

@@ -23,9 +23,9 @@ from .metrics import ready_of
 from .pod_health import PodHealth, ProbeIntervals
 
 _RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Immutable": 15.0, "Forbidden": 15.0}
-"""The maximum seconds until the next reconciliation after an error about an object, by the reason of the error.
+"""The maximum number of seconds until the next reconciliation after an error about an object, by the error's reason.
 
-The reason KindMissing has no entry, because the informers report when a missing kind appears.
+The reasons KindMissing and FieldUnsupported have no entry. The informers report when a missing kind appears.
 """
 _CONFLICT_SECONDS = 1.0
 """The maximum number of seconds until the next reconciliation after a conflict with a change by another client.
@@ -42,7 +42,7 @@ class _ChangedError(Exception):
 
 @dataclass
 class Reconciler:
-    """Reconciles RouterDeployments with functions that compute the desired children, the actions and the status."""
+    """Reconciles RouterDeployments: computes and applies the desired children, and computes and writes the status."""
 
     client: KubernetesClient
     stores: Stores
@@ -63,8 +63,10 @@ class Reconciler:
     async def reconcile(self, key: Key) -> float | None:
         """Reconciles a RouterDeployment, and returns the seconds until the next reconciliation.
 
-        Returns None if the RouterDeployment is not in the store. Raises UnreachableError if the API server does not
-        respond, NotLeadingError if this process may not write, and RefusedError if the API server rejects the status.
+        Returns None if the RouterDeployment is not in the store. Changes nothing if the RouterDeployment is being
+        deleted, or if another operator may still change it. Raises UnreachableError if the API server returns no valid
+        response, NotLeadingError if this process may not write, and RefusedError if the API server rejects the status
+        for another reason than a conflict.
         """
         body = self.stores.routers.get(ROUTER.kind, *key)
         if body is None:
@@ -82,7 +84,7 @@ class Reconciler:
             return self.pod_health.intervals.settled
 
     def forget_all(self) -> None:
-        """Drops the records about every RouterDeployment."""
+        """Drops everything that the reconciler has recorded about RouterDeployments."""
         self._converged.clear()
         self._unposted.clear()
         self.pod_health.forget_all()
@@ -129,7 +131,7 @@ class Reconciler:
 
         Most reconciliations only update the status. If nothing has changed since the last comparison of the children
         and the comparison found no errors, the operator does not compare the children again until the next periodic
-        reconciliation.
+        comparison of all children.
         """
         state = self._state(router)
         if self._converged.get(router.key) == state:
@@ -182,7 +184,7 @@ class Reconciler:
         )
 
     def _unwatched(self, namespace: str) -> tuple[ChildError, ...]:
-        """Returns an error for each of the kinds Pod, PersistentVolumeClaim and Event that cannot be watched."""
+        """Returns an error for each kind (Pod, PersistentVolumeClaim or Event) that the operator cannot watch."""
         kinds = (POD.kind, PVC.kind, "Event")
         messages = ((kind, self.informers.last_error(kind, namespace)) for kind in kinds)
         return tuple(ChildError(kind, "", "Forbidden", message) for kind, message in messages if message)

@@ -39,10 +39,13 @@ class Settings:
     discovery_seconds: float = 60.0
     """The seconds between two attempts to list an optional kind that the cluster does not have."""
     idle_timeout: float = 90.0
-    """The seconds without data after which the operator restarts a watch from the last received resourceVersion."""
+    """The seconds without data after which the operator restarts a watch from the last received resourceVersion.
+
+    The watches of claims have another idle timeout.
+    """
     log_level: str = "info"
 
     @property
     def scope(self) -> Scope:
-        """Returns the scope of the operator's claims: the watched namespaces, or else the whole cluster."""
+        """Returns the scope of the operator's claims: the cluster if `namespaces` is empty, or else the namespaces."""
         return Scope(f"{self.own_namespace}/{self.release}", self.own_namespace, self.namespaces)

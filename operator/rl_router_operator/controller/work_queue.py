@@ -61,9 +61,9 @@ class WorkQueue:
         self._put_back(key)
 
     def failed(self, key: Key) -> None:
-        """Ends the failed work on a key. The key is due after a pause, or earlier if the key was added during the work.
+        """Ends the failed work on a key. The key is due after a pause, or earlier if it was added with an earlier time.
 
-        The pause is random, from half of a maximum to the maximum. Consecutive failures double the maximum, up to 2 s.
+        The pause is random, from half a maximum to the maximum. Repeated failures double the maximum from 0.2 to 2 s.
         """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._put_back(key)

@@ -18,7 +18,7 @@ from .work_queue import WorkQueue
 _POLL_SECONDS = 1.0
 """The maximum number of seconds for which a worker waits for the work queue in one iteration."""
 _MAXIMUM_SECONDS = 45.0
-"""The number of seconds after which a reconciliation is cancelled and tried again."""
+"""The number of seconds after which a worker cancels a reconciliation. The reconciliation is retried after a pause."""
 
 
 class Workers:
@@ -122,7 +122,7 @@ class Workers:
     def _forbid(self, key: Key, message: str) -> None:
         """Records and logs a missing permission to write the status, because the status cannot report this permission.
 
-        The method does not log the same message about a RouterDeployment twice in a row.
+        The method does not log a message again if the same message is recorded for the RouterDeployment.
         """
         if self._forbidden.get(key) != message:
             self._forbidden[key] = message

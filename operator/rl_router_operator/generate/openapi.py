@@ -62,12 +62,12 @@ class _Nodes(GenerateJsonSchema):
 
 
 def _decimal(whole: int, fraction: int) -> str:
-    """Returns the pattern of a decimal number with at most the given numbers of digits."""
+    """Returns the pattern of a decimal number with at most `whole` integer digits and `fraction` decimal places."""
     return rf"[0-9]{{1,{whole}}}(\.[0-9]{{1,{fraction}}})?"
 
 
 def _above_zero(whole: int, fraction: int) -> str:
-    """Returns the pattern of such a number above 0 without leading zeros. Patterns of CEL have no lookahead."""
+    """Returns the pattern of decimal numbers above 0 without needless leading zeros. CEL patterns have no lookahead."""
     parts = "|".join(f"{'0' * zeros}[1-9][0-9]{{0,{fraction - zeros - 1}}}" for zeros in range(fraction))
     return rf"([1-9][0-9]{{0,{whole - 1}}}(\.[0-9]{{1,{fraction}}})?|0\.({parts}))"
 

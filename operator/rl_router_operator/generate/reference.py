@@ -64,7 +64,7 @@ def text() -> str:
         _section("The whole object", {"type": "object", RULES: root[RULES]}, "", seen),
         _section("`spec.model`: the router model", _without(model, *tiers), "model", seen),
         _section("`spec.api`: the router API", _without(api, *tiers), "api", seen),
-        _section("Both tiers: `spec.model` and `spec.api`", _only(model, *tiers), "", seen),
+        _section("`spec.model` and `spec.api`: common fields", _only(model, *tiers), "", seen),
         _section("`spec.routing`: how requests are routed", spec["properties"]["routing"], "routing", seen),
         _section("`spec.targets`: the target models", {**_only(spec, "targets"), RULES: spec[RULES]}, "", seen),
         _section("`spec`: other fields", rest, "", seen),

@@ -9,7 +9,7 @@ from ..schema import GROUP
 from .manifest import Manifest
 
 CLAIM_NAMES = ("rl-router-scope", "rl-router-scope-2")
-"""The two names that the Lease of a claim can have.
+"""The two names that a claim can have.
 
 A Lease that claims the cluster and a Lease that claims one namespace can be in the same namespace. If a namespace
 contains two claims, the claim that was created later has the second name in CLAIM_NAMES. For example, a namespace
@@ -27,7 +27,7 @@ ALL_NAMESPACES = "*"
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a namespace or of the whole cluster, as read from the claim's Lease.
+    """A claim of a namespace or of the whole cluster, as read from the API server.
 
     The attribute `holder` is the namespace and the name of the release that holds the claim. The attribute `holder` is
     empty if no release holds the claim.
@@ -46,7 +46,7 @@ def is_cluster_wide(lease: Manifest) -> bool:
 
 
 def read_claim(lease: Manifest) -> Claim:
-    """Returns the claim that a Lease represents."""
+    """Converts the manifest of a Lease to a claim."""
     metadata, spec = lease["metadata"], lease.get("spec") or {}
     return Claim(
         holder=str(spec.get("holderIdentity") or ""),

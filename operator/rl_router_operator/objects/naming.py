@@ -16,7 +16,7 @@ MODEL_PORT, API_PORT, ADMIN_PORT = 8000, 8800, 8801
 
 
 def child(router: str, component: Component) -> str:
-    """Returns the name that most children of a component have.
+    """Returns the name of a component's children, except the headless Service and ServiceAccounts that the spec names.
 
     For example, the name is `demo-model` for the component `model` of the RouterDeployment `demo`.
     """

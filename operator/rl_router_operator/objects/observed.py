@@ -53,7 +53,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Observed:
-    """The observed objects of one RouterDeployment.
+    """The observed state of one RouterDeployment: objects, the health of API pods, and errors.
 
     The attribute `children` maps the kind and the name of each child to the manifest of the child. The attribute `pods`
     contains the model pods and the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) with the

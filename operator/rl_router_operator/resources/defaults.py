@@ -45,7 +45,7 @@ class Defaults:
     monitoring_namespace: str = ""
     """The namespace of Prometheus, or an empty string if the namespace is not configured.
 
-    The pods in the namespace of Prometheus may read the metrics of the routers.
+    The pods in this namespace may read the metrics of the API and, if ServiceMonitors are enabled, of the model pods.
     """
     has_ipv6: bool = False
     """Whether pods in the operator's cluster have IPv6 addresses, with or without additional IPv4 addresses."""

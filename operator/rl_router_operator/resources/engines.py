@@ -126,7 +126,7 @@ def variables(model: Model) -> Mapping[str, str]:
 
 
 def _cpu_variables(model: Model) -> dict[str, str]:
-    """Returns the variables that set the size of vLLM's KV cache on a CPU, and of its thread pool if `cpu` is set.
+    """Returns the variables for the size of vLLM's KV cache and, if a CPU limit or request is set, of its thread pool.
 
     By default, vLLM derives the sizes of the KV cache and the thread pool from the node, not from the container.
     """

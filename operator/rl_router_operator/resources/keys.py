@@ -11,7 +11,7 @@ from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
 API_KEYS = "keys"
-"""The key of the entry with the list of clients in the Secret that `spec.api.auth.secretRef` names."""
+"""The key of the list of clients and their hashed API keys in the Secret that `spec.api.auth.secretRef` names."""
 
 
 def path(secret: str, key: str) -> str:
@@ -36,7 +36,7 @@ def path_of(ref: KeyRef) -> str:
 
 
 def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
-    """Returns a volume for each Secret that contains an API key.
+    """Returns a volume for each Secret with API keys that the spec names.
 
     A volume contains all keys of its Secret, so that the pods do not restart if the spec uses another key of the
     Secret.
@@ -48,7 +48,7 @@ def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
 
 
 def mounts(router: RouterDeployment) -> list[dict[str, Any]]:
-    """Returns a volume mount for each Secret that contains an API key."""
+    """Returns a volume mount for each Secret with API keys that the spec names."""
     return [
         {"name": _volume(secret), "mountPath": f"{FOLDER}/{secret}", "readOnly": True} for secret in _secrets(router)
     ]

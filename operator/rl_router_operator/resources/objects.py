@@ -24,7 +24,7 @@ def child(
 ) -> Manifest:
     """Returns the manifest of a child of the RouterDeployment.
 
-    By default, the child's name consists of the name of the RouterDeployment and the component, such as `demo-api`.
+    The child's name is `name` or, if `name` is None, the RouterDeployment's name and the component, as in `demo-api`.
     """
     metadata = {
         "name": name or naming.child(router.name, component),

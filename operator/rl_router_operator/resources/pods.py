@@ -1,4 +1,4 @@
-"""Builds the parts that model pods and API pods have in common, such as security context and writable volumes."""
+"""Builds the parts that model pods and API pods have in common, such as the writable volumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONTAINER_SECURITY = {
 def template(
     router: RouterDeployment, component: Component, pods: Pods, spec: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Returns a pod template with the pod spec `spec`, the labels for selectors, and further labels and annotations."""
+    """Returns a pod template with the pod spec `spec` and the labels and annotations of the user and the operator."""
     added = pods.pod_template
     metadata = {
         "labels": {**added.labels, **naming.labels(router.name, component)},
@@ -103,9 +103,9 @@ def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
-    """Returns the environment variables of the configured proxy, or an empty mapping if no proxy is configured.
+    """Returns the environment variables of the configured proxy, or an empty mapping if no variable is configured.
 
-    The variable NO_PROXY also contains localhost, 127.0.0.1, with IPv6 also ::1, and the hosts in `direct`.
+    The variable NO_PROXY contains the configured hosts, localhost, 127.0.0.1, the hosts in `direct`, and with IPv6 ::1.
     """
     if not defaults.proxy:
         return {}
@@ -135,12 +135,12 @@ def probe(path: str, port: str, **settings: int) -> dict[str, Any]:
 
 
 def port(name: str, number: int) -> dict[str, Any]:
-    """Returns the manifest of a TCP port of the container."""
+    """Returns the manifest of a TCP port of a container."""
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
 def service_account_name(router: RouterDeployment, component: Component, pods: Pods) -> str | None:
-    """Returns the name of the pods' service account, or None if the spec neither names nor creates one."""
+    """Returns the name of the pods' service account, or None if the spec neither names nor requests one."""
     account = pods.service_account
     return account.name or (naming.child(router.name, component) if account.create else None)
 

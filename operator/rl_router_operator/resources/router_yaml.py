@@ -69,8 +69,8 @@ def _target(target: TargetSpec) -> dict[str, Any]:
 def _server(router: RouterDeployment) -> dict[str, Any]:
     """Returns the section `server` of the API's configuration file.
 
-    The field `api_keys_file` is written even if its value is null, because only an explicit null disables a running
-    server's authentication.
+    The section contains the field `api_keys_file` even if its value is null, because only an explicit null disables a
+    running server's authentication.
     """
     secret = router.spec.api.auth.secret_ref
     keys_file = keys.path(secret.name, keys.API_KEYS) if secret else None

@@ -29,7 +29,7 @@ class Weights:
 
     @property
     def is_gguf(self) -> bool:
-        """Returns whether the weights have the GGUF format of llama.cpp."""
+        """Returns whether the location of the weights is a GGUF file, which is the format of llama.cpp."""
         return self.model.endswith(".gguf")
 
 
@@ -63,5 +63,5 @@ def _hub(source: str) -> Weights:
 
 
 def _last(path: str) -> str:
-    """Returns the last segment of the path, without the suffix `.gguf` and the shard number of a first GGUF file."""
+    """Returns the last segment of the path without `.gguf` or, for the first of N files, `-00001-of-N.gguf`."""
     return _GGUF_SUFFIX.sub("", path.rpartition("/")[2])

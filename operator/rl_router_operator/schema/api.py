@@ -1,4 +1,4 @@
-"""Defines `spec.api`: the replicas, authentication and exposure of the router API."""
+"""Defines the fields of `spec.api`, such as the replicas, the authentication and the exposure of the router API."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""The key in a field's `json_schema_extra` for the error message if a text violates the field's pattern."""
+"""The key, in a field's `json_schema_extra`, of the error message for a text that violates the field's pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
@@ -49,7 +49,7 @@ def url_rule(field: str) -> tuple[str, str, str]:
 
 
 KEY_LIKE = "(^|[^A-Za-z0-9])(hf_[A-Za-z0-9]{16}|sk-[A-Za-z0-9_-]{16})"
-"""A pattern that matches, anywhere in a text, an API key that begins with `hf_` or `sk-`.
+"""A pattern that finds, in a text, a word that begins with `hf_` or `sk-` and looks like an API key.
 
 The pattern requires 16 characters after `hf_` or `sk-`, so that a text such as `hf_home` does not match.
 """
@@ -156,10 +156,10 @@ _NOT_OF_KUBERNETES = (
     " autoscaling.alpha.kubernetes.io/…, deprecated.deployment.rollback.to and"
     " kubectl.kubernetes.io/last-applied-configuration. Choose another annotation key",
 )
-"""The CEL rule against annotations that a controller would change back after each apply of the operator.
+"""The CEL rule against annotations that Kubernetes would change back after each apply of the operator.
 
-The Deployment controller writes the number of the revision and removes the request of a rollback. The API server
-removes the annotations of earlier API versions from a HorizontalPodAutoscaler.
+The Deployment controller writes the annotation with the revision number, and removes the annotation that requests a
+rollback. The API server removes the annotations of earlier API versions from a HorizontalPodAutoscaler.
 """
 Labels = Annotated[
     dict[LabelKey, LabelValue],

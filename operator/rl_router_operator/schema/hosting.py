@@ -20,12 +20,12 @@ EXTRA_ARGS = validations(
     (
         f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
         "a command-line flag contains a word that begins with hf_ or sk- and looks like an API key, which would be"
-        " visible to everybody who can read the pod. Remove the API key from spec.model.extraArgs, and set it as an"
-        " environment variable in spec.model.env with valueFrom.secretKeyRef",
+        " visible to everybody who can read the pod. Remove the API key from spec.model.extraArgs. Set a Hugging Face"
+        " token in spec.model.hfTokenSecretRef, and another API key in spec.model.env with valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
-        "the router API calls the inference engine over HTTP at an address that only the operator can set. Remove the"
+        "the router API calls the inference engine over HTTP at an address that only the operator may set. Remove the"
         " flags --host, --port, --uds, --root-path, --ssl-… and --config from spec.model.extraArgs",
     ),
     (
@@ -83,7 +83,7 @@ _HAS_PODS = " || ".join(
         *(f"!has({field}) || {field} != {NUMERIC_USER}" for field in _IDENTITIES),
     ]
 )
-"""A CEL expression that is true if one of the fields in the expression differs from the field's default."""
+"""A CEL expression that is true if one of its fields differs from the default or, without a default, is set."""
 
 _GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
 

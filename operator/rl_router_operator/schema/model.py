@@ -1,4 +1,4 @@
-"""Defines `spec.model`: the source of the router model's weights, the inference engine and the hardware."""
+"""Defines the fields of `spec.model`, such as the source of the router model's weights and the inference engine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Storage(Schema):
 
     size: Size = Field(
         description="size of each volume. You can raise `size` later if the StorageClass allows volume expansion. A"
-        " volume never shrinks. The condition Degraded names each volume that is larger than `size`"
+        " volume never shrinks. If you lower `size`, the condition Degraded names each volume that stays larger"
     )
     class_name: ObjectName | None = Field(
         None, description="name of the StorageClass of the volume; default: the cluster's default StorageClass"
@@ -94,7 +94,9 @@ class ExternalModel(Schema):
         description="name under which the endpoint serves the router model; default: the first name that the endpoint"
         " lists",
     )
-    price: Price | None = Field(None, description="price of the external router model's decisions")
+    price: Price | None = Field(
+        None, description="price of the external router model's decisions; default: a price of 0"
+    )
     api_key_secret_ref: KeyRef | None = Field(
         None, description="entry of a Secret that contains the API key for the endpoint"
     )
@@ -154,7 +156,7 @@ class Model(Pods):
         ge=1,
         le=64,
         description="number of accelerators across which the inference engine splits the router model in each model"
-        " pod; default: the value of `accelerator.count`, or 1 on a CPU",
+        " pod; default: the value of `accelerator.count`, or 1 without accelerators",
     )
     tool_call_parser: str = Field(
         "hermes",

@@ -285,7 +285,7 @@ class PodTemplate(Schema):
         None,
         max_length=16,
         description="rules for spreading the pods, in the format of `topologySpreadConstraints` in a Pod. By default,"
-        " the operator spreads the API pods over the nodes",
+        " the scheduler spreads the API pods over the nodes if possible",
     )
     priority_class_name: ObjectName | None = Field(None, description="name of the pods' PriorityClass")
     runtime_class_name: ObjectName | None = Field(None, description="name of the pods' RuntimeClass")

@@ -1,4 +1,7 @@
-"""Defines `spec.routing` and `spec.targets` with the router API's fields. The targets' API keys come from Secrets."""
+"""Defines `spec.routing` and `spec.targets` with fields of the router API's configuration.
+
+The targets' API keys come from Secrets.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +40,14 @@ class TargetSpec(TargetConfig):
         url_rule("baseUrl"),
         (
             f'!has(self.headers) || self.headers.all(key, key.matches("{HEADER_NAME.pattern}"))',
-            "a header name must consist of letters, digits, hyphens and other characters that HTTP allows in header"
-            " names. Remove all other characters from the header name",
+            "a header name is not valid in HTTP. Use letters, digits and hyphens",
             ".headers",
         ),
         (
             "!has(self.headers) || !self.headers.exists(key, key.matches('(?i)"
             "^(connection|content-length|host|transfer-encoding)$'))",
-            "the API itself sets the headers Connection, Content-Length, Host and Transfer-Encoding in each request."
-            " Remove these headers",
+            "the API itself controls the headers Connection, Content-Length, Host and Transfer-Encoding of its"
+            " requests. Remove these headers",
             ".headers",
         ),
         (

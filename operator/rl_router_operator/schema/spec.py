@@ -77,7 +77,7 @@ class RouterDeploymentSpec(Schema):
         default_factory=list,
         max_length=64,
         description="target models, which answer requests; default: every model that the router model's server"
-        " lists with a valid and unique name, at a price of 0",
+        " lists, at a price of 0, if the name of the model is valid and not already used",
         json_schema_extra=MAP_BY_NAME,
     )
     labels: Labels = Field(

@@ -28,7 +28,7 @@ class Condition(Schema):
     message: str = Field(
         "",
         max_length=4096,
-        description="human-readable explanation of `status`, with a remedy if `reason` names a fault",
+        description="human-readable explanation of `status`, with a remedy unless `reason` names a healthy state",
     )
     observed_generation: int = Field(0, ge=0, description="generation of the spec that the condition describes")
     last_transition_time: str = Field(

@@ -1,4 +1,4 @@
-"""Finds faults of child objects and volumes that the API server does not report, such as deletions that never end."""
+"""Finds faults of child objects and volumes that the API server does not report, such as stuck deletions."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _OBSERVING_KINDS = frozenset({"Deployment", "StatefulSet", "PodDisruptionBudget"
 def child_faults(router: RouterDeployment, observed: Observed, now: datetime) -> Iterator[ChildError]:
     """Yields the errors about children and about the PVCs of the model pods.
 
-    The errors are changes that no controller has processed after 10 minutes, deletions that do not end, a paused
-    rollout of the API, and PVCs that differ from the spec.
+    The errors are about changes that no controller has processed after 10 minutes, deletions that take more than 2
+    minutes, a paused rollout of the API, and PVCs that Kubernetes cannot adapt to the spec.
     """
     for (kind, name), child in observed.children.items():
         if not _is_processed(kind, child) and now - _last_change(child) > _PATIENCE:
@@ -73,7 +73,7 @@ def _last_change(child: Manifest) -> datetime:
 
 
 def _volume_faults(storage: Storage, pvc: Manifest) -> Iterator[ChildError]:
-    """Yields an error for each field of `spec.model.storage` that an existing PVC cannot follow."""
+    """Yields an error for each field of `spec.model.storage` to which Kubernetes cannot adapt the existing PVC."""
     kind, name = pvc["kind"], pvc["metadata"]["name"]
     size, class_name, access_modes = fixed_size(pvc), class_of(pvc), access_modes_of(pvc)
     if amount(size) > amount(storage.size):

@@ -1,4 +1,4 @@
-"""Builds the conditions of a RouterDeployment. Each message contains the cause and, for a fault, the remedy."""
+"""Builds the conditions of a RouterDeployment. Each message contains the cause and the reason's remedy, if any."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def merge(findings: Iterable[Finding], before: Mapping[str, Any], generation: in
 
 
 def previous_finding(before: Mapping[str, Any], type_: str, reasons: frozenset[Reason]) -> Finding | None:
-    """Returns the condition `type_` in the status `before` if its reason is in `reasons`, or else None."""
+    """Returns the condition `type_` in the status `before` as a Finding if its reason is in `reasons`, or else None."""
     for condition in before.get("conditions", ()):
         if condition["type"] == type_ and condition["reason"] in reasons:
             return Finding(type_, condition["status"], Reason(condition["reason"]), condition["message"])
@@ -69,7 +69,7 @@ def _condition(finding: Finding, old: Mapping[str, Any] | None, generation: int,
 
 
 def _capitalize(sentence: str) -> str:
-    """Returns the sentence with a capital first letter, or unchanged if the first word is not only letters."""
+    """Returns the sentence with a capital first letter if its first word has only letters, or else unchanged."""
     return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 

@@ -45,7 +45,7 @@ class Context:
     model: bool
     """Whether the pod belongs to the router model."""
     startup_timeout: int
-    """The maximum time for loading the model, in seconds."""
+    """The maximum time for downloading and loading the router model, in seconds."""
 
 
 def failure(pod: Manifest, context: Context) -> tuple[Reason, str] | None:
@@ -149,7 +149,7 @@ def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context
 
 
 def _pull_error(pod: Manifest, image: str, context: Context) -> str:
-    """Returns the error in the pod's Events about the failed pull of `image`, or an empty text without such an Event.
+    """Returns the error in the pod's Events about the failed pull of `image`, or an empty text if no such Event exists.
 
     In the state ImagePullBackOff, Kubernetes before version 1.32 reports the error only in Events.
     """

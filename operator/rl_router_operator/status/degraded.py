@@ -26,7 +26,7 @@ _PATIENCE = timedelta(seconds=120)
 _FROM_REPORTS = frozenset(
     {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
 )
-"""The reasons that Degraded keeps while ready API pods have no confirmed health and no other fault is known."""
+"""The reasons that Degraded keeps, without other faults, while API pods are ready but none has a confirmed health."""
 
 Fault = tuple[Reason, str]
 """The reason of a fault, and a text of whole sentences with the cause and the remedy of the fault."""
@@ -40,7 +40,10 @@ def finding(
     problems: Iterable[ChildError],
     now: datetime,
 ) -> Finding:
-    """Returns the condition Degraded, with the first fault's reason and all faults in the message, or with NoFault."""
+    """Returns the condition Degraded, with the first fault's reason and all faults in the message, or with NoFault.
+
+    If no fault of a child or a rollout is known, the function may return the earlier condition (see `_FROM_REPORTS`).
+    """
     faults = [*_of_children(problems), *(fault for tier in tiers for fault in _of_rollout(router, tier, now))]
     if not faults and reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
@@ -83,12 +86,12 @@ def _has_exceeded_its_deadline(tier: Tier) -> bool:
 
 def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.refused:
-        cause = "an API pod keeps its last valid configuration, because its new configuration or keys file is invalid"
+        cause = "an API pod still uses its last valid file, because the new configuration file or keys file is invalid"
         yield _fault(Reason.CONFIGURATION_REFUSED, f"{cause}: {reports.refused}")
     if reports.closed:
         yield _fault(Reason.NOBODY_ADMITTED, reports.closed)
     if reports.partly_undecided:
-        cause = f"some API pods received no valid decision from the router model: {reports.partly_undecided}"
+        cause = f"an API pod received no valid decision from the router model: {reports.partly_undecided}"
         yield _fault(Reason.NOT_DECIDING, cause)
     if reports.received and reports.unreachable:
         pod, error = reports.unreachable[0]

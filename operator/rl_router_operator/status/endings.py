@@ -102,10 +102,10 @@ def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -
 
 
 def _known_error(output: list[str]) -> tuple[Reason, str] | None:
-    """Returns the reason of a known error, and the line of the error with the following line. Returns None if
-    the output contains no known error.
+    """Returns the reason of a known error, and the line of the error with the following line, if any.
 
-    The function includes the line that follows the line of the error, because the following line can contain a URL.
+    Returns None if the output contains no known error. The function includes the line that follows the line of the
+    error, because the following line can contain a URL.
     """
     for reason, pattern in _MODEL:
         for number in range(len(output) - 1, -1, -1):
@@ -115,7 +115,7 @@ def _known_error(output: list[str]) -> tuple[Reason, str] | None:
 
 
 def _last_error(output: list[str], code: object) -> str:
-    """Returns the exit code, and the last informative error line of the output, or else the last line of the output.
+    """Returns the exit code, and the last informative error line of the output, or else the last line, if any.
 
     Lines of stdout can follow the line of the error, because the lines of stdout and stderr arrive in any order.
     """

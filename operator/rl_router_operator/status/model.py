@@ -17,12 +17,16 @@ from .warnings import time_of
 
 TYPE = "ModelReady"
 _RETRIED_WITHIN = timedelta(seconds=120)
-"""The maximum time from the readiness of a model pod to the end of the API's next request to the router model.
+"""The usual maximum time from the readiness of a model pod to the end of the API's next request to the router model.
 
-After a failed request, the API asks the router model again every 30 s. A decision on a busy CPU can take up to 60 s.
+After a failed request, the API asks the router model again every 30 s. By default, a decision of llama.cpp may take
+up to 60 s.
 """
 _FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
-"""The reasons that ModelReady keeps while ready API pods have no confirmed health, unless all model pods fail."""
+"""The reasons that ModelReady keeps while API pods are ready but none has a confirmed health.
+
+A hosted router model must also serve requests. Otherwise, ModelReady gets the reason why the router model does not.
+"""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetime) -> Finding:
@@ -63,6 +67,6 @@ def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding
 
 
 def _is_new(tier: Tier, now: datetime) -> bool:
-    """Returns whether the first ready pod became ready so recently that the API may not have asked the pod yet."""
+    """Returns whether the API may not have asked any ready pod yet, because all of them became ready only recently."""
     times = [time_of(condition(pod, "Ready")["lastTransitionTime"]) for pod in tier.ready]
     return now - min(times) <= _RETRIED_WITHIN

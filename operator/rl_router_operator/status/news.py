@@ -12,8 +12,8 @@ from .reasons import INTENDED, PROGRESS
 def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
     """Returns the changed conditions in the status `after` that need an Event.
 
-    A changed condition has another status or another reason than in `before`. A condition whose reason is in the set
-    `PROGRESS` gets no Event, because nothing is wrong or the state usually passes without intervention. If the
+    A changed condition is missing in `before`, or has another status or reason there. A condition whose reason is in
+    the set `PROGRESS` gets no Event, because nothing is wrong or the state usually passes without intervention. If the
     condition Ready becomes True, Degraded is the only other True condition that can get an Event. If Ready is not True
     and another condition has the same reason, Ready gets no Event.
     """

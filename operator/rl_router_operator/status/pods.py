@@ -49,7 +49,7 @@ class PodFailure:
 
     @property
     def is_error(self) -> bool:
-        """Whether the pod needs intervention to become ready."""
+        """Whether the pod usually needs intervention to become ready."""
         return self.reason not in _MAY_PASS
 
     @property

@@ -16,8 +16,8 @@ def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Fin
     """Returns the condition Ready, which is True if ModelReady, APIReady and TargetsReady are True.
 
     Ready is False while the router is suspended. Otherwise, Ready copies the first of the conditions ModelReady,
-    APIReady and TargetsReady that is False, or else the first that is Unknown. Among the conditions that are Unknown,
-    APIReady comes first, because only API pods can report the states of the router model and the targets.
+    APIReady and TargetsReady that is False, or else the first of APIReady, ModelReady and TargetsReady that is Unknown.
+    An unknown APIReady comes first, because only API pods can report the states of the router model and the targets.
     """
     unmet = [finding for finding in (model, api, targets) if finding.status == "False"]
     unknown = [finding for finding in (api, model, targets) if finding.status == "Unknown"]

@@ -25,15 +25,16 @@ class Reason(StrEnum):
 
     # Reasons of healthy or intended states.
     SERVING = "Serving", "API pods answer requests. If Ready has this reason, the router also makes decisions"
-    DECIDING = "Deciding", "The API gets valid decisions from the router model"
+    DECIDING = "Deciding", "At least one API pod gets valid decisions from the router model"
     UNUSED = "Unused", "The policy in spec.routing.policy does not use the router model"
     TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer requests"
     NO_FAULT = "NoFault", "No fault is known, apart from faults that only ModelReady, APIReady or TargetsReady reports"
     SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start the router"
     SCALED_TO_ZERO = (
         "ScaledToZero",
-        "The router model or the API has no pods, because the spec sets 0 replicas",
-        "Set the field that is 0 (spec.model.replicas or spec.api.replicas) to 1 or more",
+        "The router model or the API has no pods, because the number of replicas is set to 0",
+        "Set spec.model.replicas or spec.api.replicas to 1 or more. If spec.api.autoscaling is set, scale the"
+        " Deployment of the API to 1 or more",
     )
 
     # Reasons that the API pods report.
@@ -100,7 +101,7 @@ class Reason(StrEnum):
     REFUSED = (
         "Refused",
         "The API server or an admission webhook rejected a child object",
-        "Change the spec so that the object is accepted, or change the policy that rejects the object",
+        "Change the spec so that the object is accepted, or change the webhook or policy that rejects the object",
     )
     IMMUTABLE = (
         "Immutable",
@@ -172,7 +173,7 @@ class Reason(StrEnum):
     POD_REFUSED = (
         "PodRefused",
         "The API server rejects new pods, for example because of Pod Security, a quota or an admission webhook",
-        "Change the spec so that the pods are accepted, or change the namespace's policy or quota",
+        "Change the spec so that the pods are accepted, or change the policy, quota or webhook that rejects the pods",
     )
     UNSCHEDULABLE = (
         "Unschedulable",
@@ -270,7 +271,7 @@ class Reason(StrEnum):
     )
     HUB_UNREACHABLE = (
         "HubUnreachable",
-        "The model's pod cannot reach the model hub, or a download failed, for example on a full disk",
+        "The model's pod cannot reach the model hub, or a download failed, for example because the disk is full",
         "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or store the weights in a PVC"
         " and set spec.model.source to their pvc:// path. If the disk is full, set or raise spec.model.storage.size",
     )

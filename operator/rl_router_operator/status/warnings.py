@@ -33,7 +33,7 @@ def last_seen(event: Manifest) -> datetime:
 
 
 def time_of(text: str) -> datetime:
-    """Returns the time in the text `text`, which the API server wrote."""
+    """Returns the time in the text `text`, which is a timestamp of a Kubernetes object."""
     return datetime.fromisoformat(text)
 
 

@@ -1,1 +1,1 @@
-"""Authentication of clients by API key, and the daily limits of each key."""
+"""Authentication of clients by API key, and the daily limits of API keys."""

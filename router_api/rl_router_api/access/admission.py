@@ -64,8 +64,8 @@ class Admission:
     def begin(self, key: ApiKey) -> None:
         """Counts a new request with the API key `key`, if this key has a daily limit on requests.
 
-        Raises ApiError with status 429 if the key has reached a daily limit. A request over the limit in US dollars is
-        not counted.
+        Raises ApiError with status 429 if the key has reached a daily limit. If the limit in US dollars is
+        reached, the request is not counted.
         """
         limit = key.usd_per_day
         if limit is not None and self._counters.get(f"usd:{key.name}") >= picodollars(limit):

@@ -37,7 +37,7 @@ class DayCounters:
         self._table = mmap.mmap(self._file.fileno() if self._file else -1, _SIZE)
 
     def add(self, name: str, amount: int) -> int:
-        """Adds `amount` to the counter `name` and returns today's sum of this counter, or 0 if it is not stored."""
+        """Adds `amount` to the counter `name` and returns today's sum, or 0 if the table has no room for it."""
         with self._locked():
             self._begin_day()
             offset, value = self._find(name)
@@ -68,8 +68,8 @@ class DayCounters:
     def _begin_day(self) -> None:
         """Resets the counters on a new day (UTC).
 
-        If the system clock was set back, it may still show an earlier day 24 hours after the previous reset. In this
-        case, the counters are reset at this time.
+        Also resets the counters if the system clock was set back and, 24 hours after the previous reset, still shows an
+        earlier day.
         """
         today, now = int(time.time()) // _DAY, int(time.monotonic())
         day, begun = _HEADER.unpack_from(self._table, 0)

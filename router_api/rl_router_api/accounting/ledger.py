@@ -1,8 +1,8 @@
 """Records the attempts of a request with their costs, and creates the field `router_metadata` from these records.
 
-The ledger opens an entry before each attempt is sent to an upstream, so that every billed call is recorded. Entries of
-the ledger that are still open when the request ends are recorded as cancelled. If the reported usage of a
-billed attempt is missing or incomplete, the ledger estimates the missing counts and marks the entry as `estimated`.
+The ledger opens an entry before each attempt is sent to an upstream, so that every billed attempt is recorded. Entries
+of the ledger that are still open when the request ends are recorded as cancelled. If the reported usage of a billed
+attempt is missing or incomplete, the ledger estimates the missing counts and marks the entry as `estimated`.
 """
 
 from __future__ import annotations
@@ -66,16 +66,16 @@ class Entry(Struct):
     lifetimes of cache writes."""
     dropped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
-    """The fields that the router API added to the request and that the target might reject."""
+    """The names of the router API's additions to the request that the target might reject."""
     received_bytes: int = 0
-    """The number of bytes of generated text, from which a missing number of output tokens is estimated. If the JSON of
-    a complete answer is truncated, all bytes of the JSON count."""
+    """The number of bytes of generated text, from which a missing number of output tokens is estimated. If an answer
+    that is not a stream is truncated or damaged JSON, all bytes of the JSON count."""
     counted_bytes: int = 0
     """The value of `received_bytes` when the upstream reported the latest number of output tokens."""
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
-    """The number of seconds until the first content of the answer arrived, or None if no content has arrived yet."""
+    """The seconds from the start of the attempt until the first part of the answer arrived, or None before."""
 
     @property
     def open(self) -> bool:
@@ -111,7 +111,7 @@ class Entry(Struct):
         self._bill(usage)
 
     def _completed(self, usage: Usage, *, is_whole: bool) -> Usage:
-        """Returns the usage with an estimate for each missing count. A count of 0 is treated as missing.
+        """Returns the usage with estimates for missing numbers of input and output tokens. A 0 is treated as missing.
 
         If the answer is incomplete and text arrived after the output tokens were reported, the upstream has generated
         more output tokens than reported. The number of output tokens is then estimated too.
@@ -180,23 +180,23 @@ class Ledger(Struct, eq=False):
     target_calls: list[Entry] = field(default_factory=list)
     turns: int = 0
     repaired: bool = False
-    """True if the router model was called again after an unreadable decision. The router API calls the router model
-    again for this reason at most once per request."""
+    """True if the policy tried to call the router model again after an unreadable answer. The policy tries this at most
+    once per request."""
     strategy: Strategy | None = None
     model_used: str | None = None
     unreadable: int = 0
-    """The number of the router model's decisions that could not be parsed."""
+    """The number of the router model's answers that could not be parsed as decisions."""
     policy_errors: int = 0
     """The number of decisions that an error in the policy prevented."""
     decision: dict[str, Any] | None = None
-    """The explanation of the policy's first decision, or None if the policy explains no decisions."""
+    """The explanation of the first decision that the policy explained, or None if the policy explained no decision."""
     first_answered: float | None = None
-    """The number of seconds from the start of the request to the first byte of a streamed answer, or None."""
+    """The seconds from the start of the request to the first byte of a streamed answer, or None before this byte."""
     _end: float | None = None
     _costs: tuple[Decimal, Decimal, Decimal] | None = None
     """The final costs in US dollars (total, router model, targets), or None while the ledger is open."""
     _final: dict[str, Any] | None = None
-    """The metadata of the closed ledger without `call_history`, or None if no metadata has been built."""
+    """The metadata of the closed ledger with an empty `call_history`, or None if this metadata has not been built."""
 
     def began_to_answer(self) -> None:
         """Records the time of the first byte of a streamed answer. Later calls of the method change nothing."""
@@ -221,9 +221,9 @@ class Ledger(Struct, eq=False):
     ) -> None:
         """Records a decision of the policy.
 
-        The argument `unreadable` is the number of the router model's answers that could not be parsed, and `repaired`
-        says whether the router model was called again after one. The argument `failed` says whether an error in the
-        policy prevented the decision.
+        The argument `unreadable` is the number of the router model's answers that could not be parsed as decisions, and
+        `repaired` says whether the policy tried to call the router model again after one. The argument `failed` says
+        whether an error in the policy prevented the decision.
         """
         self.unreadable += unreadable
         self.repaired = self.repaired or repaired
@@ -272,7 +272,7 @@ class Ledger(Struct, eq=False):
         """Returns the content of the field `router_metadata`.
 
         If `texts` is `brief`, the content includes no answers of targets. If `texts` is `none`, the content includes
-        neither answers of targets nor arguments of calls that are texts. The log uses `full` or `none`.
+        neither answers of targets nor those arguments of calls that are texts. The log uses `full` or `none`.
         """
         fields = self._final or self._fields()
         if self._costs is not None:

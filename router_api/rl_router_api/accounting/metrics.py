@@ -79,7 +79,7 @@ class _Batch:
 
 
 class Metrics:
-    """The metrics of one process. The cost metrics equal the sums of the costs in the ledgers.
+    """The metrics of one process. The cost metrics are the sums of the costs in the ledgers.
 
     Most counts are first kept as plain numbers, because counting with prometheus_client takes many times as long. These
     counts are added to prometheus_client's metrics after 64 requests, every second, and before a client reads the

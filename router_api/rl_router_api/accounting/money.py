@@ -19,7 +19,7 @@ NOTHING, _ONE = Decimal(0), Decimal(1)
 # With 80 digits, no product or sum of prices and tokens is rounded.
 _EXACT = Context(prec=80)
 CHEAP_TIERS = ("default", "flex")
-"""The service tiers that a request with a money limit may use."""
+"""The service tiers that a request with a money limit may use, unless a target's `params.allow` permits others."""
 _FINEST = Decimal("1e-18")
 """The smallest price above zero that a token can have, in US dollars. `share_of` and `whole_units` round down to this
 unit."""

@@ -27,11 +27,11 @@ Checks a configuration file of the router API. The command `serve` makes the sam
 Checks the fields, the environment variables that override fields (RL_ROUTER_*), the keys file, and the API keys of the
 targets. Sends no request and opens no port. Prints a line for each warning, and one line for the errors, on standard
 error. Prints one line on standard output if no check fails."""
-_DISCOVERED = "every model of the router model's server with a valid name is a target"
+_DISCOVERED = "every model with a valid name that the router model's server lists is a target"
 _EXIT_CODES = (ExitCode.CONFIGURATION, ExitCode.KEYS_FILE)
 _EPILOG = """\
 exit codes:
-  0   no check failed, perhaps with warnings
+  0   no check failed, but there may be warnings
 {codes}
 
 example:

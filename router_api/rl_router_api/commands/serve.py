@@ -35,16 +35,16 @@ _SHORT_FLAGS = {
     "workers": "server.workers",
     "log_level": "server.log_level",
 }
-_BY_FALLBACK = "uses the fallback order of the configured targets"
+_BY_FALLBACK = "uses the fallback order of the configured targets, if any,"
 _WITHOUT_ROUTER_MODEL = ("fixed", "learned")
-"""The policies that never call the router model."""
+"""The built-in policies that never call the router model."""
 _HOST_HELP = """\
 address to listen on (default: 127.0.0.1). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and IPv6 addresses"""
 _DESCRIPTION = """\
 Serves the router API: one OpenAI-compatible endpoint in front of many models. The default policy calls the router
-model, which `rl-router model` starts, or predicts the quality and the cost of the targets' answers if no router model
-is configured or found. If no targets are configured, every model with a valid name that the router model's server lists
-is a target."""
+model, which `rl-router model` starts. If targets are configured, but no router model is configured or found, the
+default policy predicts the quality and the cost of the targets' answers. If no targets are configured, every model with
+a valid name that the router model's server lists is a target."""
 _EPILOG = """\
 Flags override environment variables, environment variables override the file, and the file overrides the defaults.
 docs/configuration.md explains every field. The command `rl-router check FILE` checks a configuration file and starts no
@@ -129,7 +129,8 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
     """Waits until the router model's server answers without a server error, but at most about `seconds` seconds.
 
-    Prints a line if the function must wait, and a warning if the server has not answered in time.
+    Prints a line if the function must wait, and a warning if the server has not answered in time. If `seconds` is 0,
+    the function does nothing.
     """
     url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Exports the configuration schema and the class that merges settings to other packages and to the operator."""
+"""Exports the configuration schema, and the class that merges a file, environment variables and flags."""
 
 from ..errors import ConfigurationError
 from .host import Host, is_loopback

@@ -25,7 +25,7 @@ from .problems import Origin, lines
 Model = TypeVar("Model", bound=BaseModel)
 
 _NULLS = ("", "~", "null")
-"""The texts that mean null in a variable or flag of an optional text field outside `only_null`, as in YAML."""
+"""The texts that mean null in the variable or flag of an optional text field that is not in `only_null`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SettingsLayer(Generic[Model]):
     ) -> Model:
         """Returns the settings: the `values` of the file `path`, overridden by environment variables and flags.
 
-        Raises ConfigurationError if a value is invalid. The error message usually names the source and the field.
+        Raises ConfigurationError if a value is invalid. The error message names the source and the field, if known.
         """
         origins: list[Origin] = []
         for origin, value in (*self._from_environment(environment), *_from_flags(flags)):
@@ -177,7 +177,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _takes_text(field: FieldInfo) -> bool:
-    """Returns whether a field is of the type text, or has a validator that reads text."""
+    """Returns whether a field is a text or an enum, which may be optional, or has a validator that reads text."""
     return _is_text(field.annotation) or any(
         isinstance(item, (BeforeValidator, WrapValidator)) for item in field.metadata
     )

@@ -18,7 +18,7 @@ _MESSAGES = {
         ("dict_type", "model_type", "model_attributes_type", "dataclass_type"), "Input should be a mapping"
     ),
 }
-"""The messages for values of the wrong type whose messages by pydantic name classes of Python."""
+"""The messages that replace pydantic's messages about wrong types, because those messages name Python classes."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Origin:
     field: str
 
     def covers(self, field: str) -> bool:
-        """Returns whether this source set `field`, or an object or a list that contains `field`."""
+        """Returns whether this source set `field`, or a mapping or a list that contains `field`."""
         return f"{field}.".startswith(f"{self.field}.")
 
 

@@ -7,7 +7,7 @@ import re
 import urllib.request
 
 _ENTRY = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
-"""The pattern of an entry of NO_PROXY. An entry is a host, a domain or a network, with or without a port.
+"""The pattern of an entry of NO_PROXY. An entry is a domain, an address or a network, with or without a port.
 
 In NO_PROXY, an IPv6 address with a port must have brackets.
 """

@@ -6,8 +6,9 @@ third-party packages except pydantic and PyYAML, so that other programs can impo
 in camelCase. A program that passes `BY_ALIAS` to pydantic's `model_validate` reads the aliases instead of the field
 names.
 
-The field descriptions appear in docs/configuration.md, in the help of `rl-router serve`, in the CRD and in the
-reference of the CRD. A description ends with "; default: …" if the default of the field needs an explanation.
+The field descriptions appear in docs/configuration.md. Many also appear in the help of `rl-router serve`, in the CRD
+and in the reference of the CRD. A description ends with "; default: …" if the default of the field needs an
+explanation.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _check_headers(headers: dict[str, str]) -> dict[str, str]:
         if not HEADER_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a valid header name. Use letters, digits and hyphens")
         if name.lower() in _FRAMING_HEADERS:
-            raise ValueError(f"the router API itself sets the header {name} in each request. Remove the header")
+            raise ValueError(f"the router API itself controls the header {name} of its requests. Remove the header")
         if not value.isprintable():
             raise ValueError(
                 f"the value of the header {name} contains a line break or another character that is not"
@@ -141,7 +142,7 @@ class Schema(BaseModel):
 
 
 class Rates(Schema):
-    """The prices in USD per million tokens that replace the prices in `Price` for some requests.
+    """The prices in USD per million tokens by which a price tier or a service tier replaces prices in `Price`.
 
     A field that is not set replaces no price.
     """
@@ -254,9 +255,8 @@ class DecisionConfig(Schema):
         "auto",
         description="format in which the router model returns decisions. The value `tools` means tool calls, for"
         " router models that were trained to route. The value `json_schema` means JSON that follows a schema, for"
-        " router models that were not trained to route. With the value `auto`, the router API begins with `tools`, and"
-        " changes to `json_schema` if the router API cannot read the router model's tool calls for 5 of the last 10"
-        " requests",
+        " router models that were not trained to route. With the value `auto`, each worker process begins with `tools`,"
+        " and changes to `json_schema` if it cannot read the router model's tool calls for 5 of its last 10 requests",
     )
     tool_choice: ToolChoice | None = Field(
         None,
@@ -270,7 +270,7 @@ class DecisionConfig(Schema):
     )
     timeout: Seconds = Field(
         10.0,
-        description="maximum duration of a call to the router model, in seconds. If the router model's answer is not"
+        description="maximum duration of a call to the router model, in seconds. If the router model's decision is not"
         " complete in time, the router API returns the last completed answer, or uses the fallback order if no answer"
         " is complete",
     )
@@ -310,9 +310,9 @@ class RoutingConfig(Schema):
         max_length=64,
         description="name of the policy that chooses targets. The policy `rl` calls the router model. The policy"
         " `learned` predicts the quality and the cost of each target's answer, without a router model. The policy"
-        " `fixed` calls the first target of the fallback order that can serve the request; default: `rl` if the section"
-        " `router` is configured, if no targets are configured, or if a router model answers on port 8000, and"
-        " otherwise `learned`",
+        " `fixed` calls the first target of the fallback order that can serve the request; default: `rl` if a field of"
+        " the section `router` is set, if no targets are configured, if a router model answers on port 8000, or if the"
+        " policy `learned` lacks an artefact or its libraries, and otherwise `learned`",
     )
     prefer: Goal = Field(
         "balanced",
@@ -323,8 +323,8 @@ class RoutingConfig(Schema):
     )
     guard: bool = Field(
         True,
-        description="whether the policy `learned` may choose targets only after the policy is proven to be better than"
-        " each single target. Until then, one target serves all requests that it can serve",
+        description="whether the policy `learned` may choose targets only after evidence has shown that it is better"
+        " than each single target. Until then, one target serves all requests that it can serve",
     )
     guard_margin: float = Field(
         0.02,
@@ -380,8 +380,8 @@ class RoutingConfig(Schema):
     )
     direct_answers: bool | None = Field(
         None,
-        description="whether the router model may answer a request itself; default: true if the field `protocol` is"
-        " `tools`, and otherwise false",
+        description="whether the router model may answer a request itself; default: true if the router model's"
+        " `protocol` is `tools`, and otherwise false",
     )
     system_prompts: bool = Field(True, description="whether the router model may add advice to a target's prompt")
     aliases: tuple[Name, ...] = Field(
@@ -479,7 +479,7 @@ class History(Schema):
         default_factory=dict,
         max_length=16,
         description="fields that the target requires in messages with tool calls, as a map from name to value. If a"
-        " message with tool calls lacks a required field, the router API adds the field to the message",
+        " required field is missing or null in such a message, the router API sets the field",
     )
     add_to_tool_calls: dict[Text, Any] = Field(
         default_factory=dict,
@@ -490,7 +490,7 @@ class History(Schema):
 
 
 class TargetProfile(Schema):
-    """What is known of a target before the target has answered a request."""
+    """The size and the benchmark scores of a target's model."""
 
     parameters_billion: float | None = Field(
         None,
@@ -522,9 +522,9 @@ class TargetConfig(Schema):
     )
     model: Word | None = Field(
         None,
-        description="name under which the endpoint serves the target. The policy `learned` knows the target if it was"
-        " trained on outcomes of a model with this name, or of a model with the target's `name`; default: the target's"
-        " `name`",
+        description="name under which the endpoint serves the target. The policy `learned` knows the target if the"
+        " policy was trained on outcomes of a model with this name, or of a model with the target's `name`; default:"
+        " the target's `name`",
     )
     price: Price | None = Field(
         None,
@@ -545,9 +545,9 @@ class TargetConfig(Schema):
     )
     profile: TargetProfile | None = Field(
         None,
-        description="what is known of the model. If the policy `learned` was not trained on outcomes of the target, the"
-        " policy estimates the quality of the target's answers from the profile and the price; default: what RL Router"
-        " knows of the model's name, if anything",
+        description="size and benchmark scores of the model. If the policy `learned` was not trained on outcomes of the"
+        " target, the policy estimates the quality of the target's answers from the profile and the price; default:"
+        " the profile that RL Router knows for the model's name, if any",
     )
     capabilities: tuple[Capability, ...] | None = Field(
         None,
@@ -634,9 +634,9 @@ class RequestHandlingConfig(Schema):
         256 * 1024 * 1024,
         ge=1024,
         description="maximum total size in bytes of unfinished request bodies over all worker processes of one"
-        " server or API pod. A request whose unfinished body would exceed the maximum total size gets HTTP status 429."
-        " Until the end of a request with a compressed body, the bytes that decompression adds count too. All counted"
-        " bodies together may always be as large as the maximum size of one request body. If the server has several"
+        " server or API pod. A request whose body would raise the total size above the maximum gets HTTP status 429."
+        " Until the end of a request with a compressed body, the bytes that decompression adds count too. A maximum"
+        " total size below the maximum size of one request body counts as that size. If the server has several"
         " API keys, the maximum total size for each API key is half of the server's maximum total size, but at least"
         " the maximum size of one request body",
     )
@@ -677,7 +677,7 @@ class Server(RequestHandlingConfig):
     admin_port: Port | None = Field(
         None,
         description="port for monitoring (the admin port). The value 0 disables the admin port; default:"
-        " `server.port` + 1",
+        " `server.port` + 1, or 0 if `server.port` is 0",
     )
     api_keys_file: str | None = Field(
         None,

@@ -24,7 +24,7 @@ class Advice(Struct, frozen=True):
 
     @property
     def text(self) -> str | None:
-        """The text of the advice for a target: an introductory sentence and the policy's system prompt.
+        """The text of the advice for a target: an introduction and the policy's system prompt, perhaps shortened.
 
         The text is None if the policy sets no system prompt.
         """

@@ -1,8 +1,8 @@
 """The affinity of tool loops: the next request of a tool loop goes to the target that made the tool calls.
 
-The affinity applies only while this target is a candidate. Tool call ids that are sent to clients end in `_rr` and six
-hex digits from the hash of the target's name. Every replica of the router API can identify the target by these digits,
-so no replica needs to remember the target.
+The affinity applies only while this target is a candidate. Non-empty tool call ids that the router sends to clients end
+in `_rr` and six hex digits from the hash of the target's name. Every replica of the router API can identify the target
+by these digits, so no replica needs to remember the target.
 """
 
 from __future__ import annotations

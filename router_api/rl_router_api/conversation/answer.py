@@ -319,7 +319,7 @@ class CallAssembler:
 
 
 def _repeats(piece: ToolCall, whole: ToolCall) -> bool:
-    """Returns whether a piece of a tool call has the id, the name and the complete arguments of a tool call."""
+    """Returns whether a piece has the id, the name, the complete arguments and the index (if set) of `whole`."""
     called = piece.called
     if piece.id != whole.id or piece.index not in (None, whole.index) or called != whole.called:
         return False

@@ -28,8 +28,8 @@ class HttpConnection(asyncio.Protocol, ABC):
     """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
 
     A request may have at most 256 headers, and at most 64 KiB of URL and headers. The headers of the first request must
-    be complete 30 seconds after the connection's start. The headers of a later request must be complete 30 seconds
-    after their first byte, or after the previous response if this response ends later. While the write buffer is full,
+    be complete within 30 seconds of the connection's start. The headers of a later request must be complete within 30
+    seconds of their first byte, or of the previous response's end if this end is later. While the write buffer is full,
     a client must read a part of the response every 60 seconds. A body may have at most 64 KiB of framing (chunk sizes,
     extensions, trailers) in a row. The connection ignores the trailers of a body.
     """
@@ -37,7 +37,7 @@ class HttpConnection(asyncio.Protocol, ABC):
     headers_timeout: ClassVar[float] = 30.0
     """The number of seconds that a client may take to complete the headers of a request."""
     write_timeout: ClassVar[float] = 60.0
-    """The number of seconds for which a client may read nothing while the buffer is full or the connection closes."""
+    """The seconds for which a client may read nothing while the write buffer is full or the connection closes."""
     linger: ClassVar[float] = 2.0
     """The maximum number of seconds for which the connection receives and discards bytes after the last response."""
 
@@ -122,7 +122,7 @@ class HttpConnection(asyncio.Protocol, ABC):
     # uvicorn's server calls this method.
 
     def shutdown(self) -> None:
-        """Closes the connection after the response to the latest request, because the server stops."""
+        """Closes the connection after the responses to all parsed requests, because the server stops."""
         latest = self._reader.latest
         if latest is None or latest.response_complete:
             self._deadlines.close_connection()
@@ -138,7 +138,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._reading.resume()
 
     async def drained(self) -> None:
-        """Waits until the client has read so much of the buffered response that the server can write more."""
+        """Waits until the client has read enough of the response for the server to write more, or has disconnected."""
         if self._drained is None:
             self._drained = self._loop.create_future()
         await asyncio.shield(self._drained)

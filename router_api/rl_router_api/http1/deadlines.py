@@ -69,7 +69,7 @@ class Deadlines:
             self.close_connection()
 
     def expect_reader(self) -> None:
-        """Until `reader_caught_up` is called, aborts the connection if the client reads nothing in a write timeout."""
+        """Until `reader_caught_up` is called, aborts the connection if the client reads nothing for `write_timeout`."""
         unread = self._transport.get_write_buffer_size()
         self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
 

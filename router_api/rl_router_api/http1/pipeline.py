@@ -18,7 +18,7 @@ class Pipeline:
 
     The attribute `running` is the request that was started last. The attribute `waiting` contains the requests whose
     headers have been parsed, but that have not started. The attribute `is_half_closed` is true after the client has
-    closed only the sending side of the connection and still waits for responses.
+    closed the sending side of the connection, but may still wait for responses.
     """
 
     def __init__(self, app: App, state: ServerState, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:

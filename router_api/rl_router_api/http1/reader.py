@@ -89,15 +89,15 @@ class RequestReader:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the response to every received request is complete."""
+        """Whether the response to every parsed request is complete."""
         return self.latest is None or self.latest.response_complete
 
     def read(self, data: bytes) -> None:
         """Parses a segment of bytes from the client.
 
         Raises HttpParserError if the segment is invalid, has too many headers or completes too large headers. If the
-        response to a request is not complete, a large segment is parsed only to the part with the request's end,
-        because parsed requests take much more memory than their bytes. The other bytes stay in the attribute `unread`.
+        response to a request is not complete, a large segment is parsed only up to and including the part with the
+        request's end, because parsed requests take much more memory than their bytes. The rest stays in `unread`.
         """
         size, start = len(data), 0
         if size <= _SMALL:
@@ -268,7 +268,7 @@ def _new_parser(reader: RequestReader) -> httptools.HttpRequestParser:
 
 
 def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], version: str) -> Refusal | None:
-    """Returns the error response for invalid headers that httptools accepts, or None if the headers are valid.
+    """Returns the error response for invalid or unsupported headers that httptools accepts, or None if all are valid.
 
     RFC 9112, 3.2 and 6.1, forbids some headers that httptools accepts. The argument `values` maps the name of each
     header to the first value of the header.

@@ -12,7 +12,7 @@ from .reader import RequestReader
 
 
 class Reading:
-    """Starts and stops the reading of bytes from a client.
+    """Pauses and resumes the reading of bytes from a client.
 
     asyncio reports the end of a connection only while it reads. While the reading is paused because of pipelined
     requests, an epoll object reports the end of the connection. Only Linux has epoll. On other systems, the end of the
@@ -37,7 +37,7 @@ class Reading:
 
     @property
     def is_behind(self) -> bool:
-        """Whether requests, or bytes of requests, were received but not started."""
+        """Whether received requests have not started yet, or received bytes have not been parsed yet."""
         return bool(self._reader.unread or self._pipeline.waiting)
 
     def pause(self) -> None:
@@ -55,7 +55,7 @@ class Reading:
             self._loop.add_reader(self._epoll.fileno(), self._check_client)
 
     def resume(self) -> None:
-        """Resumes the reading if all received requests were started."""
+        """Resumes the reading, unless received requests or bytes still wait (`is_behind`)."""
         if self._is_paused and not self.is_behind and not self._transport.is_closing():
             self._is_paused = False
             self.close()
@@ -69,7 +69,7 @@ class Reading:
             self._epoll = None
 
     def _check_client(self) -> None:
-        """Closes the connection if the client has disconnected, as asyncio does while it reads."""
+        """Closes the connection if the client has closed it, unless the client may still wait for a response."""
         events = 0
         for _, event in self._epoll.poll(0) if self._epoll is not None else ():
             events |= event

@@ -36,7 +36,7 @@ UNKNOWN_CODING = Refusal(
     "The request has a Transfer-Encoding other than chunked. Send the body chunked, or with a Content-Length.",
     "invalid_http",
 )
-UNKNOWN_VERSION = Refusal(505, "The request is not HTTP/1.1. Send the request as HTTP/1.1.", "invalid_http")
+UNKNOWN_VERSION = Refusal(505, "The request has an unsupported HTTP version. Use HTTP/1.1.", "invalid_http")
 LARGE_HEADERS = Refusal(
     431,
     f"The request has more than {MAX_OVERHEAD} bytes of URL and headers, or more than {MAX_HEADERS} headers. "

@@ -48,9 +48,9 @@ class RequestResponseCycle:
     """One request and the response to this request.
 
     The methods `receive` and `send` are the callables that ASGI defines. The attribute `disconnected` is true after the
-    client has disconnected. The attribute `response_complete` is true after the whole response was written. The
-    attribute `body_complete` is true after the whole body was received. The attribute `buffered` is the number of
-    received body bytes that the application has not read yet.
+    client has disconnected or has sent an invalid body. The attribute `response_complete` is true after the whole
+    response was written. The attribute `body_complete` is true after the whole body was received. The attribute
+    `buffered` is the number of received body bytes that the application has not read yet.
     """
 
     __slots__ = (

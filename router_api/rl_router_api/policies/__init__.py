@@ -40,7 +40,7 @@ def names() -> list[str]:
 
 
 def problem(name: str) -> str | None:
-    """Returns why no policy with the name `name` can be created, with a remedy. Returns None if nothing prevents it."""
+    """Returns why no policy with the name `name` can be created, with a remedy. Returns None if no reason is known."""
     if name == "learned":
         missing = [library for library in _LIBRARIES if find_spec(library) is None]
         remedy = "Install RL Router with the extra `policy`, or use another policy"

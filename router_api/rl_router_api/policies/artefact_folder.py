@@ -31,9 +31,9 @@ def has_artefact(routing: Routing) -> bool:
 
 
 def claims_in(versions: Sequence[folder.Version], artefact: str) -> Claims | None:
-    """Returns the claims of the artefact with a hash, from the newest of some artefacts that has this hash.
+    """Returns the claims of the newest artefact among `versions` that has the hash `artefact`.
 
-    Returns None if no artefact has the hash, or if the claims cannot be read.
+    Returns None if no artefact has the hash, or if the claims are missing or cannot be read.
     """
     # The module imports numpy, which only the policy needs.
     from rl_router_policy.claims import read_claims

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explainer:
-    """The fields that are equal in all explanations under one configuration."""
+    """Builds explanations from the fields that are equal in all explanations under one configuration."""
 
     policy: str
     configuration: str
@@ -28,8 +28,8 @@ class Explainer:
     def explain(self, situation: Situation, choice: Choice, guard: GuardVerdict) -> dict[str, Any] | None:
         """Returns the explanation of a choice, or None if the choice is not a target.
 
-        The argument `guard` is the verdict at the situation's value of a good answer. For a situation without a target
-        that has evidence, the verdict is `unproven`.
+        The argument `guard` is the verdict at the situation's value of a good answer. Unless the guard is off,
+        the explanation of a situation without a target that has evidence has the verdict `unproven`.
         """
         chosen = next((each for each in situation.candidates if each.tool == choice.tool), None)
         if chosen is None:
@@ -49,7 +49,7 @@ class Explainer:
 
 
 def explainer_of(policy: str, setup: PolicySetup) -> Explainer:
-    """Returns what explains the decisions of a policy under a configuration."""
+    """Returns the `Explainer` of a policy under a configuration."""
     return Explainer(policy, _identity(setup), setup.unit)
 
 
@@ -70,7 +70,7 @@ def _candidates(situation: Situation, choice: Choice) -> list[dict[str, Any]]:
 
 
 def _short(number: float | None) -> float | None:
-    """Returns a number with six significant digits."""
+    """Returns a number rounded to six significant digits, or None if the number is None."""
     return None if number is None else float(f"{number:.6g}")
 
 

@@ -23,7 +23,7 @@ class Fixed:
         """
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(reason="no target in `routing.fallback` can serve the request. Add a target that can")
+            return Decision(reason="no target in `routing.fallback` can serve the request. Add a suitable target")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 

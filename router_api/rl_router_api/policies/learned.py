@@ -1,4 +1,4 @@
-"""The policy `learned`: predicts the quality and the cost of each target's answer, and calls the best target."""
+"""The policy `learned`, which chooses targets by predicted quality and cost, within the limits that the guard sets."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Learned:
     ) -> Decision:
         """Returns the decision to call one target, or to select the answer of an earlier call.
 
-        If no target is left to call, the decision contains only a `reason`. If an error in the policy prevents the
-        decision, the decision contains a `reason`, and `failed` is true.
+        If no target is left to call, the decision contains only a `reason`. If no artefact is in use, or if an error in
+        the policy prevents the decision, the decision contains a `reason`, and `failed` is true.
         """
         serving = self._serving
         if serving is None:

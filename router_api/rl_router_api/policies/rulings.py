@@ -23,8 +23,8 @@ class Ruling:
     """What the guard allows at one value of a good answer.
 
     The attribute `ranking` contains the names of targets, of which the first candidate serves while the policy is not
-    proven. If the policy may serve, `allowed` contains the names of the targets among which it may choose. If `allowed`
-    is None, it may choose among all targets.
+    proven. If the policy may serve, `allowed` contains the names of the targets among which the policy may choose, or
+    is None if the policy may choose among all targets.
     """
 
     guard: GuardVerdict
@@ -93,7 +93,7 @@ def _ruling(setup: PolicySetup, claim: Claim, revision: int) -> Ruling | None:
 
 
 def _prices(setup: PolicySetup) -> _Prices:
-    """Returns the configured targets with their prices. A target without a price costs nothing."""
+    """Returns the configured targets with their prices. If a target has no price, the price is 0."""
     return tuple([(Identity(target.name, target.upstream_model), _price(target)) for target in setup.targets])
 
 

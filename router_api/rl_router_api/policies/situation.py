@@ -29,7 +29,7 @@ class Terms:
     """What the configuration and the guard contribute to each situation.
 
     The attribute `unit` is the unit of the worth of a good answer, in US dollars (None if unknown). The attribute
-    `second_price` is in US dollars.
+    `second_price` is the price of one second in US dollars.
     """
 
     unit: float | None
@@ -47,8 +47,8 @@ def situation_of(
 ) -> Situation:
     """Returns the situation in which the policy decides about a request.
 
-    A policy that may serve chooses only among the targets with evidence. If none of them is a candidate, the policy is
-    unproven for this request.
+    Unless the guard is off, a policy that may serve chooses only among the targets with evidence. If none of them is a
+    candidate, the policy is unproven for this request.
     """
     at = _question(conversation.messages)
     value = worth(limits.value or limits.prefer, terms.unit)

@@ -22,7 +22,10 @@ from .model_names import pinned_target
 from .outcome import Outcome
 from .turns import Turns
 
-_DEADLINE_REMEDY = "Raise the lower of `router.deadline_ms` and the server's `routing.deadline`, or use faster models."
+_DEADLINE_REMEDY = (
+    "Raise the request's `router.deadline_ms` or the server's `routing.deadline`, whichever is lower, or use faster"
+    " models."
+)
 
 
 class Preview(Struct, frozen=True):

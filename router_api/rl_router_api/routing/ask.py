@@ -1,4 +1,4 @@
-"""Calls the router model for a policy, and applies the request's money limit and the timeout to the call."""
+"""Calls the router model for a policy, and applies the request's money limit and `router.timeout` to the call."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class RouterModel:
         try:
             listed = self._listed or await self._look_up()
         except ListingError as error:
-            message = f"the name of the router model is unknown: {error}. Set `router.model`, or check the server"
-            raise NoDecisionError(message) from None
+            remedy = "Set the configuration's `router.model`, or check the router model's server"
+            raise NoDecisionError(f"the name of the router model is unknown: {error}. {remedy}") from None
         body = self._body(listed, conversation, tools)
         if self._artefact is not None and situation is not None:
             body = body[:-1] + b',"rl_router":' + situation(self._artefact) + b"}"

@@ -15,15 +15,15 @@ from .offer import SELECT, Offer
 from .situation import FIELD, name_of
 
 _USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-"""The policy reads and writes no tokens."""
+"""The usage is 0, because no language model processes the request."""
 _DONE = b"data: [DONE]\n\n"
 
 
 def completion(choice: Choice, situation: Situation, offer: Offer, model: str) -> dict[str, Any]:
     """Returns the body of the answer to a request without streaming.
 
-    The answer is a tool call or a JSON object, as the request offers it. If the policy has no choice, the answer is a
-    text with the reason.
+    The answer is a tool call if the request contains tools, and otherwise a JSON object. If the policy chooses neither
+    a target nor an answer, the answer is a text with the reason.
     """
     message, reason = _message(choice, situation, offer)
     answer = {"index": 0, "message": {"role": "assistant", **message}, "logprobs": None, "finish_reason": reason}
@@ -31,7 +31,7 @@ def completion(choice: Choice, situation: Situation, offer: Offer, model: str) -
 
 
 def stream(choice: Choice, situation: Situation, offer: Offer, model: str, *, usage: bool) -> bytes:
-    """Returns the whole answer to a streamed request. The first chunk contains the field `rl_router`.
+    """Returns all chunks of the answer to a request with streaming. The first chunk contains the field `rl_router`.
 
     If `usage` is true, the last chunk contains the usage.
     """
@@ -57,7 +57,7 @@ def _change(delta: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
 
 
 def _message(choice: Choice, situation: Situation, offer: Offer) -> tuple[dict[str, Any], str]:
-    """Returns the content and the tool calls of the answer, and the reason why the answer ends."""
+    """Returns the content of the answer, the tool calls if there are any, and the finish reason."""
     candidate = next((each for each in situation.candidates if each.tool == choice.tool), None)
     name = None if candidate is None else name_of(candidate, offer)
     if name is None and choice.select is None:

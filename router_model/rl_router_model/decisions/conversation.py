@@ -18,7 +18,7 @@ _FAILED = "failed"
 
 @dataclass(frozen=True)
 class Conversation:
-    """The last question of a conversation, the conversation before the question, and the calls of targets."""
+    """The last question of a conversation, the size of the conversation before it, and the calls to targets."""
 
     text: str
     context: Context
@@ -49,7 +49,7 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def _calls_of_tools(messages: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
-    """Yields the tool calls whose result is in a message of the role `tool`."""
+    """Yields the tool calls whose result is in a message with the role `tool`."""
     answers = [message for message in messages if message.get("role") == "tool"]
     results = {id_: text_of(answer) for answer in answers if isinstance(id_ := answer.get("tool_call_id"), str)}
     for message in messages:
@@ -62,7 +62,7 @@ def _calls_of_tools(messages: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
 
 
 def _calls_in_texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
-    """Yields the calls whose results are in a message of the user, as RL Router writes them for a JSON schema."""
+    """Yields the calls whose results RL Router wrote in a user message, because the request had a JSON schema."""
     for message in messages:
         for result in _results(message):
             status = "failed" if _FAILED in result else "ok"
@@ -70,7 +70,7 @@ def _calls_in_texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
 
 
 def _results(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the results of calls in a message, or an empty list if the message contains anything else."""
+    """Returns the results of calls in a user message, or an empty list if the message contains no results."""
     content = message.get("content")
     if message.get("role") != "user" or not isinstance(content, str) or not content.startswith('[{"model"'):
         return []

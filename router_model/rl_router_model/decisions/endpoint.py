@@ -49,7 +49,7 @@ class Decisions:
         return {"decisions": DECISIONS, "artefact": self._newest.current.artefact.hash}
 
     def complete(self, fields: Mapping[str, Any], model: str) -> web.Response | None:
-        """Returns the answer to a chat completion, or None if the request does not ask for a decision."""
+        """Returns the answer to a chat completion request, or None if the request does not ask for a decision."""
         offer = offer_of(fields)
         if offer is None:
             return None

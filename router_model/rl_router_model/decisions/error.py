@@ -1,8 +1,8 @@
-"""Defines the error of a request that cannot be decided."""
+"""Defines the error for an invalid request."""
 
 
 class RequestError(Exception):
-    """Raised if a request cannot be decided. The message names the wrong field and the remedy.
+    """Raised if a request is invalid. The message says what is wrong and what to send.
 
     The attribute `param` is the name of the wrong field, or None if the
     whole body is wrong.

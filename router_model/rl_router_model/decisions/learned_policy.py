@@ -33,7 +33,7 @@ class LearnedPolicy:
     say: Callable[[str], None]
 
     def decide(self, situation: Situation) -> Choice:
-        """Returns the policy's choice. If an error prevents the choice, the choice contains only the reason."""
+        """Returns the policy's choice. If the policy fails, the choice contains only its artefact and the reason."""
         try:
             return decide(self.artefact, situation, catalogue.profile_of_name)
         except Exception as error:  # noqa: BLE001 (an error in the policy must not fail a request)
@@ -44,8 +44,8 @@ class LearnedPolicy:
     def target_of(self, name: str) -> str:
         """Returns the name of the target that a tool calls.
 
-        The tool of an unknown target calls the target whose name follows the prefix `call_`. A name without this prefix
-        is the name of a target, and is returned unchanged.
+        If the policy was not trained on the target, the target's name is the tool's name without the prefix `call_`.
+        A name without this prefix is the name of a target, and is returned unchanged.
         """
         return self.targets.get(name) or name.removeprefix(PREFIX)
 
@@ -59,8 +59,8 @@ class LearnedPolicy:
 class NewestPolicy:
     """The newest policy in a folder.
 
-    The folder is an artefact, or contains artefacts, of which the newest one that can be read counts. The name
-    `bundled` stands for the bundled policy. The function `say` writes one line about a new artefact or an error. Raises
+    The folder is an artefact, or contains artefacts, of which the newest readable one is used. The name `bundled`
+    stands for the bundled policy. The function `say` writes one line about a new artefact or an error. Raises
     StartError if the folder contains no artefact that can be read.
     """
 
@@ -75,7 +75,7 @@ class NewestPolicy:
             say(self._artefacts.refused)
 
     async def refresh(self) -> None:
-        """Reads the newest artefact if it has changed."""
+        """Tries to read the newest artefact if it has changed since the last attempt."""
         changed, artefact = await self._artefacts.refresh(), self._artefacts.current
         if artefact is not None and artefact is not self.current.artefact:
             self.current = _policy(artefact, self._say)

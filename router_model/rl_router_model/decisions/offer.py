@@ -1,10 +1,10 @@
-"""Finds the targets that a chat completion request allows to call, and the answers that it allows to select.
+"""Finds the targets and the answers that a chat completion request offers for a decision.
 
 A request offers targets by tools with names such as `call_NAME`, and answers by the tool `select_response`. Without
 tools, a request offers targets and answers by a JSON schema that allows only `{"ask": NAME}` and `{"select": CALL_ID}`.
-A property with another name than `ask` offers targets too, if all values of the property begin with `call_`. A request
-does not ask for a decision if it offers anything else, asks for several answers, forbids tool calls, or demands one
-certain tool.
+A property with a name other than `ask` and `select` offers targets too, if all values of the property begin with
+`call_`. A request does not ask for a decision if it offers nothing, offers anything else, asks for several answers,
+forbids tool calls, or demands one certain tool.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ class Offer:
     """What a request offers.
 
     The keys of `names` are the names by which the answer can call targets: names of tools or of targets. Each value is
-    the property of the schema that contains the name, or an empty string without a schema. The attribute `selectable`
-    contains the ids of the calls whose answers can be selected. If `selectable` is None, all answers can be selected.
+    the name of the schema's property that allows the key, or an empty string without a schema. The attribute
+    `selectable` contains the ids of the calls whose answers can be selected. If `selectable` is None, all answers can
+    be selected.
     """
 
     way: Literal["tools", "json_schema"]
@@ -57,7 +58,7 @@ def _is_free(choice: Any) -> bool:
 
 
 def _tool_names(tools: list[Any]) -> list[str]:
-    """Returns the names of the tools' functions. The name of a tool without a function is an empty string."""
+    """Returns the names of the tools' functions. Without a function name, the result contains ""."""
     functions = [tool.get("function") if isinstance(tool, dict) else None for tool in tools]
     names = [function.get("name") if isinstance(function, dict) else None for function in functions]
     return [name if isinstance(name, str) else "" for name in names]
@@ -85,7 +86,7 @@ def _by_schema(form: Any) -> Offer | None:
 def _only_property(form: Any) -> tuple[str, list[str]] | None:
     """Returns the only property in the schema of an object, with the values that the property can have.
 
-    Returns None if the schema has another number of properties, or if the values are not a list of strings.
+    Returns None if the schema does not have exactly one property, or if it does not list the values as strings.
     """
     properties = form.get("properties") if isinstance(form, dict) else None
     if not isinstance(properties, dict) or len(properties) != 1:

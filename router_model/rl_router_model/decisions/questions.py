@@ -1,4 +1,4 @@
-"""Answers requests for decisions in OpenAI's schema. The only questions with an answer are choices among targets."""
+"""Answers requests for decisions in OpenAI's schema. Every question must be a choice among targets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _USAGE = {
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 0,
 }
-"""The policy reads and writes no tokens."""
+"""The usage is 0, because no language model processes the request."""
 
 
 def answer(fields: Mapping[str, Any], model: str, policy: LearnedPolicy) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _offer(question: Any, path: str) -> Offer:
     listed = choices if isinstance(choices, list) else ()
     values = [each.get("value") if isinstance(each, dict) else None for each in listed]
     if len(values) < _MIN_CHOICES or len(set(map(str, values))) < len(values):
-        raise RequestError(f"`{path}.choices` must be a list of at least {_MIN_CHOICES} different choices", path)
+        raise RequestError(f"`{path}.choices` must list at least {_MIN_CHOICES} choices with different values", path)
     names = [value for value in values if isinstance(value, str)]
     if len(names) < len(values):
         raise RequestError(f"`{path}.choices` contains a value that is not a string. {_REMEDY}", path)

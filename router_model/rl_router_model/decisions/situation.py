@@ -29,7 +29,7 @@ def stated_situation(fields: Mapping[str, Any]) -> Situation | None:
 
 
 def offered_situation(situation: Situation, offer: Offer) -> Situation:
-    """Returns a situation with the candidates and the answers that the request offers.
+    """Returns the situation without the candidates and the answers that the request does not offer.
 
     Raises RequestError if the request offers targets, but none of them is a candidate.
     """
@@ -50,8 +50,8 @@ def name_of(candidate: Candidate, offer: Offer) -> str | None:
 def read_situation(conversation: Conversation, offer: Offer, policy: LearnedPolicy) -> Situation:
     """Returns the situation of a request without the field `rl_router`.
 
-    The policy counts as unproven. The candidates are the offered targets, about which only the artefact and the
-    catalogue say anything. Costs do not count.
+    The policy counts as unproven. The candidates are the offered targets. Only the artefact and the catalogue describe
+    the candidates. Costs and latencies do not count.
     """
     candidates = tuple([Candidate(tool=name, target=policy.target_of(name)) for name in offer.names])
     situation = Situation(conversation.text, candidates, context=conversation.context, calls=conversation.calls)

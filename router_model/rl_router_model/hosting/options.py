@@ -16,10 +16,10 @@ DECISIONS = ("policy", "language-model")
 ENGINES = ("auto", "vllm", "llamacpp")
 
 _DESCRIPTION = """\
-Hosts the router model: starts a server, waits until the server answers, and runs until Ctrl-C. On NVIDIA GPUs, vLLM
-serves Qwen2.5-7B-Instruct by default. On a CPU, a learned policy answers requests for routing decisions by default, and
-llama.cpp serves SmolLM2-135M-Instruct for all other requests. The model SmolLM2-135M-Instruct is good enough to try the
-router, but not to route well."""
+Hosts the router model: starts a server, waits until the server answers, and runs until Ctrl-C or SIGTERM. On NVIDIA
+GPUs, vLLM serves Qwen2.5-7B-Instruct by default. On a CPU, a learned policy answers requests for routing decisions by
+default, and llama.cpp serves SmolLM2-135M-Instruct for all other requests. The model SmolLM2-135M-Instruct is good
+enough to try the router, but not to route well."""
 _EPILOG = """\
 Write options of the engine after `--`. If the options after `--` contain --ssl-certfile, the server uses HTTPS.
 
@@ -42,9 +42,9 @@ class Options:
     """The parsed command line.
 
     An empty value or None means that the user did not set the option. The attribute `gpus` contains the indexes of the
-    GPUs in the output of nvidia-smi. The attribute `gpu_memory_utilization` is the share of each GPU's memory that
-    vLLM may use, as text. The attribute `decide` is one of `DECISIONS`. The attribute `wait` is the maximum number of
-    seconds until the engine answers. The attribute `extra` contains the options after the separator `--`, which the
+    GPUs in the output of nvidia-smi. The attribute `gpu_memory_utilization` is the share of each GPU's memory that vLLM
+    may use, as text. The attribute `decide` is one of `DECISIONS` or None. The attribute `wait` is the maximum number
+    of seconds until the engine answers. The attribute `extra` contains the options after the separator `--`, which the
     engine gets.
     """
 
@@ -143,15 +143,15 @@ def _add_decisions(group: argparse._ArgumentGroup) -> None:
         "--decide",
         type=_one_of(DECISIONS),
         metavar="|".join(DECISIONS),
-        help="what answers requests for routing decisions: the learned policy, which only llama.cpp's server contains, "
+        help="what answers requests for routing decisions: the learned policy, which vLLM does not contain, "
         "or the language model (default: policy with llama.cpp, language-model with vLLM)",
     )
     add(
         "--artefact",
         default="",
         metavar="FOLDER",
-        help="folder with the artefact of the learned policy, or with several artefacts, of which the newest counts. "
-        "The server uses a newer artefact as soon as it appears (default: the bundled artefact)",
+        help="folder with the artefact of the learned policy, or with several artefacts, of which the newest is used. "
+        "The server reads a newer artefact without a restart (default: the bundled artefact)",
     )
 
 
@@ -224,7 +224,7 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
         type=_share,
         default="0.9",
         metavar="SHARE",
-        help="share of each GPU's memory to use, at most 1 (default: %(default)s)",
+        help="share of each GPU's memory that vLLM may use, at most 1 (default: %(default)s)",
     )
     add(
         "--tensor-parallel-size",

@@ -16,7 +16,7 @@ _REQUIRED_SHARED_MEMORY = 1_000_000 * 1024
 
 
 def check(options: Options, choice: Choice, endpoint: Endpoint, installation: Installation) -> None:
-    """Raises HostingError if the engine cannot start, for example because the port is in use.
+    """Raises HostingError if a check shows that the engine cannot start, for example because the port is in use.
 
     For the CPU fallback in a clone, creates or updates `.venv` if necessary, and exits if this fails.
     """

@@ -11,7 +11,7 @@ from .error_words import own_words
 _FIELDS = ("retry_after", "retry_after_seconds", "retryAfter", "resets_in_seconds")
 """The names of the fields that contain a waiting time, in seconds or as a duration such as `847.1ms`."""
 _MAX_FIELD = 1e9
-"""A number above `_MAX_FIELD` in a field is a time, and not a waiting time in seconds."""
+"""A number above `_MAX_FIELD` in a field is a timestamp, and not a waiting time in seconds."""
 _DURATION = r"\d+(?:\.\d+)? ?(?:ms|milliseconds?|d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 _DURATIONS = rf"{_DURATION}(?:(?:,? and |, | )?{_DURATION})*"
 _WHOLE = re.compile(_DURATIONS, re.I)

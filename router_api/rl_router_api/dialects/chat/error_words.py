@@ -30,8 +30,8 @@ _QUOTA_WORDS = re.compile(
     rf"({_LIMIT}) (?:has |have )?(?:been |is |are |was )?(?:reached|exceeded|exhausted|hit)",
     re.I,
 )
-"""The pattern of the words in messages that report an exhausted quota. If the provider's own words surround the name of
-a limit, the name is a group, because a client may write this name alone."""
+"""The pattern of the words in messages that report an exhausted quota. If the provider's own words stand beside the
+name of a limit, the name is a group, because the message may quote this name from the request body."""
 _SIZES = (
     r"\b(?:limit|maximum|max)\b\D{0,20}(?P<limit>\d[\d,]{0,20}).{0,40}?\brequested\b\D{0,20}(?P<size>\d[\d,]{0,20})",
     r"\brequested\b\D{0,20}(?P<size>\d[\d,]{0,20})\D{0,40}\b(?:limit|maximum|max|afford)\b\D{0,20}?(?P<limit>-?\d[\d,]{0,20})",
@@ -51,7 +51,7 @@ def mentions_quota(message: str, request: bytes) -> bool:
 def is_too_large(message: str) -> bool:
     """Returns whether a message says that a request has more tokens than a limit above 0.
 
-    No wait helps such a request, but the upstream accepts smaller requests.
+    Waiting does not help such a request, but the upstream accepts smaller requests.
     """
     if "token" not in message.lower():
         return False
@@ -64,9 +64,10 @@ def _number(digits: str) -> float:
 
 
 def own_words(pattern: re.Pattern[str], message: str, request: bytes) -> str | None:
-    """Returns the first words in a message that match the pattern, or None if the request body contains these words.
+    """Returns the first words in a message that match the pattern, or None if no words match.
 
-    If the match has a group, the result is None if the request body contains the words of the group.
+    The result is also None if the request body contains these words or, if the match has a group, only the group's
+    words.
     """
     match = pattern.search(message)
     return match[0] if match and not _contains(request, match[match.lastindex or 0]) else None

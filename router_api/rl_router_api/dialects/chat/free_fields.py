@@ -89,7 +89,7 @@ def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tupl
     """Removes the parts that may cost extra from a request body, except the fields in `allowed`.
 
     Returns the names of the first 32 removed parts. If more parts were removed, the result ends with a text that says
-    how many more. In the parameter `fields`, every field except the field `model` has the value that the client sent.
+    how many more. In the parameter `fields`, the values of all fields except `model` are raw JSON.
     """
     free = FREE_FIELDS.union(allowed, ["model"])
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
@@ -164,7 +164,7 @@ def _rewrite(fields: dict[str, Any], allowed: Collection[str]) -> list[str]:
 
     If an object repeats a field, the router reads the last value, but a target may read the first value. The function
     also removes the field `cache_control` if the field is not in `allowed`, because this field makes a provider write
-    to the prompt cache at extra cost. All other messages and tools stay unchanged. Returns the name `cache_control` in
+    to the prompt cache at extra cost. All other fields keep their values. Returns the name `cache_control` in
     a list if the field was removed, else an empty list.
     """
     unwanted = frozenset(("cache_control",)).difference(allowed)

@@ -1,6 +1,6 @@
 """The policy `rl`, which lets the router model choose the targets.
 
-The name `rl` stands for reinforcement learning, the method by which a router model is meant to be trained.
+The name `rl` comes from the name RL Router, in which RL stands for reinforcement learning.
 """
 
 from .policy import create

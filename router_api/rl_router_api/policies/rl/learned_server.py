@@ -34,7 +34,7 @@ _UNPROVEN = GuardVerdict(verdict="unproven")
 
 @dataclass(frozen=True)
 class _Known:
-    """What the configuration and the guard say about an artefact, by the content of the folder of artefacts."""
+    """What the configuration and the guard say about an artefact, as of the last search of the folder of artefacts."""
 
     artefact: str
     versions: Sequence[Version]
@@ -43,7 +43,7 @@ class _Known:
 
 
 class LearnedServer:
-    """What the requests to a server with a learned policy contain under one configuration."""
+    """Describes decisions under one configuration to a server with a learned policy, and explains the choices."""
 
     def __init__(self, setup: PolicySetup) -> None:
         self._setup = setup
@@ -74,8 +74,8 @@ class LearnedServer:
     def _terms_of(self, artefact: str) -> Terms:
         """Returns what the configuration and the guard say about an artefact.
 
-        The claims of the artefact come from the folder of artefacts. Without the artefact in this folder, the artefact
-        is unproven. A change of the folder counts after a second.
+        The claims of the artefact come from the folder of artefacts. If the folder does not contain the artefact, the
+        artefact is unproven, unless the guard is off. A change of the folder takes effect after at most one second.
         """
         known, now = self._known, monotonic()
         if known is None or known.artefact != artefact or now > known.until:

@@ -149,7 +149,8 @@ class RouterModelPolicy:
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
         """With the protocol `auto`, records whether the request needed a repair (a second call of the router model).
 
-        Each request is recorded once, even with several turns. After 5 repairs in 10 requests, uses `json_schema` only.
+        Each request is recorded once, even with several turns. After repairs of 5 of the last 10 requests, the policy
+        uses only `json_schema`.
         """
         if self._starts_with_schema or self._router.protocol != "auto":
             return
