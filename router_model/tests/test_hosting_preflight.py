@@ -69,6 +69,14 @@ def test_a_gpu_with_too_little_free_memory_is_named_with_the_share_that_fits() -
     check_memory(pair, "0.25")
 
 
+def test_the_error_for_a_gpu_without_free_memory_suggests_no_fraction() -> None:
+    with pytest.raises(HostingError) as raised:
+        check_memory((Gpu("0", 100, 80_000),), "0.9")
+    assert "requires 72000 MiB. Stop the programs that use the GPU, or choose other GPUs with --gpus." in str(
+        raised.value
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "gpu"), [("0, 79000, 81559", Gpu("0", 79000, 81559)), ("0, [N/A], [N/A]", None), ("No devices", None)]
 )

@@ -40,10 +40,10 @@ def check_memory(gpus: tuple[Gpu, ...], share: str) -> None:
         required = int(gpu.total * float(share))
         if gpu.free < required:
             usable = int(gpu.free / gpu.total * 100) / 100
+            lower = f"Lower --gpu-memory-utilization to {usable:.2f}, stop" if usable else "Stop"
             raise HostingError(
                 f"GPU {gpu.index} has {gpu.free} of {gpu.total} MiB free, but --gpu-memory-utilization {share} "
-                f"requires {required} MiB. Lower --gpu-memory-utilization to {usable:.2f}, stop the programs that use "
-                "the GPU, or choose other GPUs with --gpus."
+                f"requires {required} MiB. {lower} the programs that use the GPU, or choose other GPUs with --gpus."
             )
 
 
