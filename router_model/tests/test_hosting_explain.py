@@ -25,7 +25,7 @@ from rl_router_model.hosting.explain import explain, last_line
             "licence on the hub and set HF_TOKEN.",
         ),
         ("OSError: [Errno 98] Address already in use", "port 8000 is in use. Stop the program that listens on"),
-        ("something else", "the router model did not start: something else"),
+        ("something else", "the router model did not start: something else. Read the engine's output above"),
     ],
 )
 def test_a_failure_of_vllm_is_explained_in_one_line(line: str, explanation: str) -> None:

@@ -54,7 +54,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument(
         "--force", action="store_true",
-        help="copy the artefact even if it does not pass. The manifest says so. The router API still computes the verdict",
+        help="copy the artefact even if it does not pass. The manifest says so. The API still checks the evidence",
     )  # fmt: skip
     parser.set_defaults(run=run)
 

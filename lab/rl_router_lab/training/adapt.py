@@ -1,8 +1,9 @@
 """Adapts a trained predictor to a table that is too small to train a new predictor.
 
-The item network stays as it is. The outcomes of each target update the vector that the predictor has for the target.
-The table is split into five parts by the text of the prompts. The prompts of each part get predictions from vectors
-that only the other parts have updated. These predictions decide how much the memory counts.
+The adaptation does not change the item network, which describes a prompt by the abilities that the prompt needs.
+The outcomes of each target update the vector that the predictor has for the target. The table is split into five parts
+by the text of the prompts. The prompts of each part get predictions from vectors that only the other parts have
+updated. These predictions decide how much the memory counts.
 """
 
 from __future__ import annotations

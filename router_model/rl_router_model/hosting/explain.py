@@ -9,11 +9,11 @@ _OUT_OF_MEMORY = r"CUDA out of memory|Free memory on device|No available memory 
 _NO_ACCESS = r"401 Client Error|GatedRepoError|403 Client Error"
 _NO_MODEL = r"RepositoryNotFoundError|is not a valid model identifier|is not a local folder"
 _PORT_IN_USE = r"address already in use"
+SEE_OUTPUT = "Read the engine's output above this line."
 
 
 def explain(lines: Iterable[str], model: str, port: int) -> str:
-    """Returns a line with the reason why an engine that printed `lines` did not start, and with the remedy if the
-    remedy is known."""
+    """Returns a line with the reason why an engine that printed `lines` did not start, and with a remedy."""
     lines = tuple(lines)
     causes = {
         _OUT_OF_MEMORY: "too little GPU memory is free. Lower --max-model-len, or use more GPUs (--gpus, "
@@ -26,7 +26,7 @@ def explain(lines: Iterable[str], model: str, port: int) -> str:
     for pattern, explanation in causes.items():
         if any(re.search(pattern, line, re.IGNORECASE) for line in lines):
             return explanation
-    return f"the router model did not start: {last_line(lines)}"
+    return f"the router model did not start: {last_line(lines).rstrip('.')}. {SEE_OUTPUT}"
 
 
 def last_line(lines: Iterable[str]) -> str:
