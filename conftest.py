@@ -1,4 +1,4 @@
-"""Makes skipped tests fail if the variable FAIL_ON_SKIP is set, so that a run without the required programs fails."""
+"""Fails skipped tests if the environment variable FAIL_ON_SKIP is set, for example if a required program is missing."""
 
 from __future__ import annotations
 

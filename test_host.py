@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a hosted router model (port 8000) directly, without the router API.
+"""Checks a hosted router model (by default on port 8000) directly, without the router API.
 
 Run this script first if routing does not work.
 
@@ -113,7 +113,7 @@ def _tools(host: Host) -> None:
         # llama.cpp does not enforce a tool call. The next check tests JSON schemas, which can replace tool calls.
         print(
             "  The answer has no tool call, because the engine does not enforce `tool_choice`. "
-            "Set the field `router.protocol` of the router API to `json_schema` or `auto`"
+            "Set the field `router.protocol` of the router API's configuration to `json_schema` or `auto`"
         )
 
 

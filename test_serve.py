@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Sends real questions to a running router API (port 8800) with the openai package, and checks the answers.
+"""Sends real questions to a router API (by default on port 8800) with the openai package, and checks the answers.
 
 The script shows each answer with its model, cost, time, calls and strategy. The script checks that each completion has
-the right format, that the sums of the costs are exact, and that the target gets the earlier messages of a conversation.
+the right format, that the sums of the costs are exact, and that targets get the earlier messages of a conversation.
 The exit status is 1 if a check fails.
 """
 
@@ -140,7 +140,8 @@ def _parsed(text: str) -> dict:
     try:
         value = json.loads(text)
     except ValueError:
-        raise live_check.CheckError(f"the answer to GET / or GET /health is not JSON: {text[:200]}") from None
+        problem = f"the answer to GET / or GET /health is not JSON: {text[:200]}"
+        raise live_check.CheckError(f"{problem}. Set --url to a router API") from None
     return value if isinstance(value, dict) else {"answer": value}
 
 

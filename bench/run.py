@@ -34,7 +34,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4, help="minimum seconds of load in a measurement; default: 4")
     parser.add_argument(
-        "--only", default="", metavar="WORDS", help="measure only requests whose name contains WORDS; write no files"
+        "--only", default="", metavar="WORDS", help="measure only cases whose name contains WORDS; write no files"
     )
     parser.add_argument("--against", metavar="REV", help="compare the working tree with revision REV; write no files")
     options = parser.parse_args()
@@ -75,7 +75,7 @@ def check_tools() -> None:
 def running_stacks(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
     """Starts the upstream and the servers of `starts`, yields the servers that are installed, and finally stops all.
 
-    All servers of `starts` run at the same time, but only the server that gets the load uses much CPU time.
+    All installed servers run at the same time, but only the server that gets the load uses much CPU time.
     """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))

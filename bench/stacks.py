@@ -75,8 +75,8 @@ def rl_router(
 def router_of(revision: Revision) -> Start:
     """Returns a function that starts the router of the revision and returns the router's stack.
 
-    The files of the router, such as its configuration and its log, are in a subfolder. The name of the subfolder and of
-    the stack is the label of the revision.
+    The returned function writes the files of the router, such as its configuration and its log, into a subfolder of
+    `folder`. The name of the subfolder and of the stack is the label of the revision.
     """
 
     def start(folder: Path, upstream: str) -> Stack:
@@ -105,7 +105,7 @@ def _configuration(upstream: str, port: int, keys: Path, workers: int) -> dict[s
 
 
 def fastapi_httpx(folder: Path, upstream: str) -> Stack:
-    """Starts the relay that uses FastAPI and httpx. The relay runs in uvicorn without uvicorn's optional packages."""
+    """Starts the relay `fastapi_httpx.py`. The relay runs in uvicorn without uvicorn's optional packages."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "fastapi_httpx:app", "--port", str(port)]
     command += ["--loop", "asyncio", "--http", "h11", "--no-access-log", "--log-level", "warning"]
@@ -138,7 +138,7 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
-    """Starts Portkey's gateway. The environment variable BENCH_PORTKEY is the path of the gateway's start-server.js.
+    """Starts Portkey's gateway. The environment variable BENCH_PORTKEY contains the path of the gateway's start-server.js.
 
     Returns None if the variable BENCH_PORTKEY is not set or node is not installed.
     """

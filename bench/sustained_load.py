@@ -26,9 +26,9 @@ def _latency(router: Stack) -> str:
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     p50, p99 = (through[name] - direct[name] for name in ("p50_ms", "p99_ms"))
     return (
-        f"The load generator sends at most {maximum / 2:,.0f} pinned requests per second, at random moments. This"
-        f" rate is half of the router's maximum rate on one core. Without the router, the upstream's latency under the"
-        f" same load is {direct['p50_ms']:.2f} ms (p50) and {direct['p99_ms']:.2f} ms (p99). The router adds"
+        f"The load generator sends at most {maximum / 2:,.0f} pinned requests per second on average, at random moments."
+        f" This rate is half of the router's maximum rate on one core. Without the router, the upstream's latency under"
+        f" the same load is {direct['p50_ms']:.2f} ms (p50) and {direct['p99_ms']:.2f} ms (p99). The router adds"
         f" {p50:.2f} ms to the p50 and {p99:.2f} ms to the p99. The goals are at most 1 ms (p50) and at most 5 ms"
         " (p99)."
     )

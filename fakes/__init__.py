@@ -1,1 +1,1 @@
-"""Helps tests and benchmarks with a Kubernetes cluster without nodes, fake upstreams, and testbeds of real routers."""
+"""Provides fakes for tests and benchmarks, for example fake upstreams and a Kubernetes cluster without nodes."""

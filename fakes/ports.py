@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import ExitStack
 
 _PORTS = range(10_000, 32_000)
-"""These ports are below the ports that Linux gives to outgoing connections."""
+"""These ports are below the ports that Linux gives to outgoing connections by default."""
 _KEPT = 32
 _random = random.Random()
 _reservations: deque[ExitStack] = deque()
@@ -18,9 +18,9 @@ _reservations: deque[ExitStack] = deque()
 def free_ports(count: int) -> list[int]:
     """Returns `count` successive TCP ports of 127.0.0.1 on which no program listens.
 
-    The ports stay reserved until this process has called this function 32 more times. So, of several processes that run
-    tests on one machine, no two choose the same port, even if a server starts to listen seconds later. A UDP socket on
-    the same port number is the reservation.
+    The ports stay reserved until this process has called this function 32 more times, or ends. So, of several processes
+    that run tests on one machine, no two choose the same port, even if a server starts to listen seconds later. A UDP
+    socket on the same port number is the reservation.
     """
     while True:
         first = _random.choice(_PORTS[: 1 - count or None])
@@ -37,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Returns a TCP port of 127.0.0.1 on which no program listens. The port is reserved as by `free_ports`."""
+    """Returns a TCP port of 127.0.0.1 on which no program listens. The function `free_ports` reserves the port."""
     return free_ports(1)[0]
 
 

@@ -25,7 +25,7 @@ def configuration(catalogue: dict[str, Any], port: int) -> dict[str, Any]:
     """Returns a configuration of the router API with the catalogue's models as targets.
 
     The targets have no API keys and the address `_NOWHERE`, so that no request can reach a provider. The guard is off,
-    so that the policy decides although no proof exists.
+    so that the policy decides although no evidence exists.
     """
     targets = [
         {name: value for name, value in target.items() if name != "api_key_env"} | {"base_url": _NOWHERE}
@@ -41,7 +41,7 @@ def configuration(catalogue: dict[str, Any], port: int) -> dict[str, Any]:
 def show(url: str) -> None:
     """Prints the decision about each prompt of `PROMPTS`. The parameter `url` is the URL of the router API.
 
-    Raises OSError if the router API does not answer.
+    Raises OSError if the router API does not answer, or answers with an error.
     """
     print(live_check.dim(f"  {'prompt':{_SHOWN}}  {'chosen target':22} {'quality':>7} {'cost':>11}"))
     for prompt in PROMPTS:

@@ -1,9 +1,9 @@
 """Implements `make demo`, which shows a routed answer on this machine.
 
 The demo prints a table of decisions among the catalogue's models, without a call to a model. Then the demo starts the
-bundled router model on port 8000, starts the router API on port 8800, and sends one question with the openai package.
-The demo prints the answer, and prints how the answer was routed. Without the flag `--once`, the
-servers run until Ctrl-C, so that users can try the README's examples. The demo always stops the servers that it
+bundled router model (by default on port 8000), starts the router API (by default on port 8800), and sends one question
+with the openai package. The demo prints the answer, and prints how the answer was routed. Without the flag `--once`,
+the servers run until Ctrl-C, so that users can try the README's examples. The demo always stops the servers that it
 started.
 """
 
@@ -150,10 +150,10 @@ def _stop(child: Child) -> None:
 def _show_decisions(port: int, folder: Path) -> None:
     """Prints how the bundled policy would route a few prompts among the catalogue's models.
 
-    A router API that is stopped again before the function returns decides, on the port `port`.
+    The function starts a router API on the port `port`, which makes the decisions, and stops this router API again.
     """
     _say("How the bundled policy would route these prompts among the catalogue's models. No model is called.")
-    _say("The guard is off here, because nothing has proven yet that the policy chooses well for these models.\n")
+    _say("The guard is off here, because there is no evidence yet that the policy chooses well among these models.\n")
     path = folder / "catalogue.yaml"
     path.write_text(yaml.safe_dump(decision_table.configuration(yaml.safe_load(CATALOGUE.read_text()), port)))
     with contextlib.ExitStack() as stack:
@@ -168,14 +168,14 @@ def _show_decisions(port: int, folder: Path) -> None:
 
 def _start_router_model(stack: contextlib.ExitStack, arguments: argparse.Namespace, folder: Path) -> Child:
     names = [ROUTER_MODEL, *(name for name, *_ in TARGETS)]
-    _say(f"Starting the router model on port {arguments.model_port}: the policy decides, SmolLM2-135M answers.")
+    _say(f"Starting the router model on port {arguments.model_port}: the policy decides, and SmolLM2-135M answers.")
     child = Child(
         "rl_router_model", ["--port", str(arguments.model_port), "--served-model-name", *names], folder / "model.log"
     )  # fmt: skip
     stack.callback(_stop, child)
     child.wait_until_ready(f"http://127.0.0.1:{arguments.model_port}/health", MODEL_READY)
     _say(f"The targets {', '.join(names[1:])} are one small model under three names with invented prices.")
-    _say("The policy knows only the prices of these three targets. The guard is off, so that the policy decides.")
+    _say("Of these three targets, the policy knows only the prices. The guard is off, so that the policy decides.")
     return child
 
 

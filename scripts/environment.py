@@ -3,9 +3,9 @@
     python3 scripts/environment.py [run | dev]
 
 The argument `run`, which is the default, installs the packages for `make demo`, `host.sh`, `serve.sh`, `test_host.py`
-and `test_serve.py`. The argument `dev` also installs the packages for the tests and linters. An installation prints one
-line on standard error. If Python is too old, the module venv is missing, or the installation fails, the script prints
-one line with the reason, and the exit status is 1.
+and `test_serve.py`. The argument `dev` also installs the packages for the Makefile's other targets, such as the tests
+and linters. An installation prints one line on standard error. If Python is too old, the module venv is missing, or the
+installation fails, the script prints one line with the reason, and the exit status is 1.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ WIDTH = 110
 MINIMUM_TOKENS_PER_CHARACTER = 1 / 12
 """The minimum number of prompt tokens per character of a request.
 
-If a server counts fewer prompt tokens, the server has lost parts of the request, because English text has about a
-quarter of a token per character.
+If a server counts fewer prompt tokens, the server has probably lost parts of the request, because English text has
+about a quarter of a token per character.
 """
 STRATEGIES = (
     "select_response", "direct_response", "committed", "max_turns_reached", "last_response", "fallback", "timeout",
@@ -118,8 +118,8 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
 def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
     """Requests a streamed answer, checks the chunks of the stream, and returns the answer.
 
-    The attribute `metadata` of the returned answer is the router metadata of the stream, or None. Raises CheckError
-    if the format of the stream is wrong.
+    The attribute `metadata` of the returned answer is None if the stream has no router metadata. Raises CheckError if
+    the format of the stream is wrong.
     """
     started = time.monotonic()
     chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True, **_limits(options)))
@@ -183,7 +183,7 @@ def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
 
 
 def check_metadata(metadata: dict[str, Any] | None) -> None:
-    """Raises CheckError if the router metadata is missing or incomplete, or if the values contradict each other."""
+    """Raises CheckError if the metadata is missing, incomplete or invalid, or if its values contradict each other."""
     if metadata is None:
         raise CheckError("the answer has no `router_metadata`. Set --url to RL Router, not to a target")
     for name in ("model_used", "routing_strategy", "turns_used", "total_cost", "total_time", "call_history"):
@@ -246,8 +246,8 @@ def fetch(arguments: argparse.Namespace, path: str) -> str:
 def run(checks: dict[str, Callable[[], None]]) -> int:
     """Runs every check and prints the names of the failed checks.
 
-    Returns the exit status, which is 1 if a check failed, otherwise 0. If the server cannot be reached, the function
-    raises the error and runs no further check.
+    Returns the exit status, which is 1 if a check failed, otherwise 0. If the server cannot be reached or does not
+    answer in time, the function raises the error and runs no further check.
     """
     failed = []
     for name, check in checks.items():
@@ -300,9 +300,11 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
         )
     except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
         cause = getattr(error, "reason", None) or error.__cause__ or error
-        return _fail(f"no server answers at {arguments.url} ({cause}). Start the server with `{remedy}`")
+        problem = f"no server answers at {arguments.url} ({cause})"
+        return _fail(f"{problem}. Start the server with `{remedy}`, or correct --url")
     except openai.APIStatusError as error:
-        return _fail(f"{arguments.url} answered with the status {error.status_code}: {error.message}")
+        problem = f"{arguments.url} answered with the status {error.status_code}: {error.message}"
+        return _fail(f"{problem}. Check --url and --api-key, and read the server's log")
     except CheckError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -315,7 +317,10 @@ def _fail(message: str) -> int:
 
 
 def show(answer: Answer) -> None:
-    """Prints the answer, and how the answer was routed. Without router metadata, prints the model and the time."""
+    """Prints the answer, and how the answer was routed.
+
+    Without router metadata, prints the model, the time and, if known, the number of completion tokens.
+    """
     for line in answer.text.strip().splitlines() or ["(no text)"]:
         print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ", replace_whitespace=False))
     if answer.metadata:
@@ -354,7 +359,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def _paint(code: str, text: str) -> str:
-    """Returns the text in a style, or unchanged if standard output is not a terminal or NO_COLOR is set."""
+    """Returns the text in the ANSI style `code`, or unchanged if stdout is not a terminal or NO_COLOR is set."""
     return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
 
 

@@ -13,8 +13,8 @@ _USAGE_ERROR = 2
 _HELP = """\
 usage: rl-router COMMAND [options]
 
-RL Router is one OpenAI-compatible endpoint in front of many models. A small router model decides which models answer
-requests for the model `router`.
+RL Router is one OpenAI-compatible endpoint in front of many models. A learned policy, or a language model called the
+router model, decides which models answer requests for the model `router`.
 
 commands:
 {commands}
@@ -48,7 +48,7 @@ class CommandError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names, with all other arguments. Returns the exit code of `rl-router`.
 
-    If the first argument is --help or --version, the function only prints the help or the version.
+    Without arguments, or if the first argument is --help, -h or --version, only prints the help or the version.
     """
     open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -52,8 +52,9 @@ class Admission:
 def errors(status: Manifest) -> list[str]:
     """Returns the errors of a Status.
 
-    For each cause, the list contains the text `path: message`, or only the message if the cause has no path. The
-    message lacks a rejected value in quotes. The last item of the list is the whole message of the Status.
+    For each cause, the list contains the text `path: message`, or only the message if the cause has no path. If the
+    message begins with the rejected value in quotes, the function removes this value from the message. The last item of
+    the list is the whole message of the Status.
     """
     assert status["kind"] == "Status", status
     return [*(_message(cause) for cause in status.get("details", {}).get("causes", ())), status["message"]]

@@ -140,7 +140,7 @@ async def reject_pods(simulation: Simulation) -> None:
 
 async def create_pvc(simulation: Simulation, size: str, **fields: Any) -> None:
     """Creates the PVC of the model pod with the size `size`, in the form in which the StatefulSet controller creates
-    PVCs. The spec of the PVC also has the fields `fields`."""
+    PVCs. The fields `fields` are added to the spec of the PVC, or replace fields of the same name."""
     workload = await simulation.kube.existing("StatefulSet", "demo-model")
     (template,) = workload["spec"]["volumeClaimTemplates"]
     metadata = {"name": PVC, "labels": template["metadata"]["labels"]}
@@ -303,7 +303,7 @@ async def process_the_deployment(simulation: Simulation) -> None:
 
 
 async def delete_with_finalizer(simulation: Simulation) -> None:
-    """Deletes the API's ConfigMap, which has a finalizer without a controller."""
+    """Adds a finalizer, which no controller removes, to the API's ConfigMap, and deletes the ConfigMap."""
     await simulation.make_ready()
     await simulation.kube.merge("ConfigMap", "demo-api", {"metadata": {"finalizers": ["example.com/backup"]}})
     await simulation.kube.delete("ConfigMap", "demo-api")

@@ -38,7 +38,7 @@ class Recorded:
 
     @property
     def plural(self) -> str:
-        """Returns the plural name of a namespaced kind, and any subresource, such as `routerdeployments/status`."""
+        """Returns a text such as `services` or `pods/status` for a namespaced kind, or else the path's last part."""
         parts = self.path.strip("/").split("/")
         at = (
             parts.index("namespaces") + 2
@@ -66,7 +66,7 @@ def error(code: int, reason: str = "", message: str = "injected", **headers: str
 
 @dataclass
 class Proxy:
-    """A proxy that returns the first response of the functions in `faults`, or else forwards a request to `server`."""
+    """A proxy that forwards requests to `server`, unless a function in `faults` returns a response to the request."""
 
     server: ApiServer
     requests: list[Recorded] = field(default_factory=list)

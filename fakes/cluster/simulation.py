@@ -35,7 +35,7 @@ _ADDRESSES = (f"10.9.{block}.{number}" for block in itertools.count() for number
 
 @dataclass
 class Simulation:
-    """A simulation of the RouterDeployment `demo` in a separate namespace.
+    """A simulation of the RouterDeployment `demo` in a namespace of its own.
 
     The attribute `health` is the health report of all API pods, or an iterator with a report for each probe.
     """

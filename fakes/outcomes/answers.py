@@ -1,4 +1,4 @@
-"""Texts of answers whose scores are known: right answers have equal final answers, and wrong answers differ."""
+"""Writes answers for known scores. All right answers to a prompt end in the same number, and wrong ones in another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WRONG = 6
 
 
 def with_answers(table: Table, seed: int) -> Table:
-    """Returns a table with an answer for each score. On average, a wrong answer doubts more often than a right one."""
+    """Returns the table with an answer for each score. On average, wrong answers contain `Perhaps` more often."""
     random = np.random.default_rng(seed)
     answers = np.full(table.scores.shape, None, object)
     for at, scores in enumerate(table.scores):

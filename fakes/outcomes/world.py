@@ -1,4 +1,4 @@
-"""A world with a known answer: synthetic prompts, and models whose probability of a good answer is known.
+"""A synthetic world: prompts, and models whose probability of a good answer to each prompt is known.
 
 Each prompt has a kind and a difficulty, which the words of the prompt show. Each model is better at some kinds
 than at others, and the models have different prices. So the best policy is known, and the regret of any other policy
@@ -47,7 +47,7 @@ _OUTPUT_TOKENS = 300
 
 @dataclass(frozen=True)
 class World:
-    """A table of outcomes, with the true chance of a good answer and the cost in USD for each prompt and model."""
+    """A table of outcomes, with the true probability of a good answer and the cost in USD for each prompt and model."""
 
     table: Table
     chances: np.ndarray
@@ -62,7 +62,7 @@ class World:
         return float((utilities.max(axis=1) - utilities[np.arange(len(chosen)), chosen]).mean())
 
     def constant_regret(self, value: float) -> float:
-        """Returns the regret of the best constant, which chooses one model for all prompts."""
+        """Returns the lowest regret that is possible if one model is chosen for all prompts."""
         size, models = self.chances.shape
         return min(self.regret(np.full(size, model), value) for model in range(models))
 

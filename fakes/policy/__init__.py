@@ -1,1 +1,1 @@
-"""Small artefacts and requests for tests of the learned policy."""
+"""Small artefacts, evidence and requests for tests of the learned policy."""

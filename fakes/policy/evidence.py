@@ -1,4 +1,4 @@
-"""Tables on which the policies of tests are better than each single model, or not."""
+"""Outcomes on which a learned policy can be better than each single model, or cannot, and the evidence of a guard."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def write_outcomes(
 ) -> None:
     """Writes a table with two models.
 
-    If `gain` is true, the second model answers the prompts of digits, and the first model answers the other prompts.
-    Otherwise, the first model answers each prompt. The texts of the prompts depend on `start`, and the ids on `prefix`.
+    If `gain` is true, only the second model gives good answers to the prompts of digits, and only the first model gives
+    good answers to the other prompts. Otherwise, only the first model gives good answers. The texts and ids of the
+    prompts depend on `start`, and the ids begin with `prefix`.
     """
     rows: list[dict[str, Any]] = []
     for at in range(start, start + prompts):
@@ -65,5 +66,5 @@ def write_claims(folder: Path, artefact: str, claims: Sequence[Claim]) -> None:
 
 
 def _word(number: int) -> str:
-    """Returns a word without digits, another one for each number."""
+    """Returns a word without digits. Different numbers give different words."""
     return "".join([chr(ord("a") + int(digit)) for digit in str(number)])

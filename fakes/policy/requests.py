@@ -25,7 +25,7 @@ _WORDS = (
 
 
 def recorded(count: int = 200, seed: int = 21) -> list[Situation]:
-    """Returns random situations. A quarter of them have calls, and the guard lets the policy serve in half of all."""
+    """Returns random situations. A quarter have calls, and in half of all, the guard lets the policy choose targets."""
     draw = random.Random(seed)
     return [_situation(draw, at) for at in range(count)]
 

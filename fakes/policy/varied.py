@@ -16,7 +16,7 @@ _PROMPTS = 60
 def write_varied_artefact(
     folder: Path, names: Sequence[str], seed: int = 0, *, tensors: Mapping[str, np.ndarray] | None = None
 ) -> Path:
-    """Writes an artefact with all parts, in which most numbers are random. Returns the folder.
+    """Writes an artefact with the networks of both stages, in which most numbers are random. Returns the folder.
 
     The argument `tensors` replaces tensors of the file `policy.safetensors`.
     """

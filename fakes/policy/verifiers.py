@@ -11,7 +11,7 @@ from rl_router_policy.verifier import ALONE_INPUTS, ALONE_NAMES, Verifier
 
 
 def verifier(alone: Mapping[str, float], compared: Mapping[str, float]) -> Verifier:
-    """Returns a verifier with some coefficients by the name of the input. The other coefficients are 0."""
+    """Returns a verifier. The arguments map names of inputs to coefficients. The other coefficients are 0."""
     return Verifier(
         _logistic(alone, ALONE_NAMES, ALONE_INPUTS), _logistic(compared, COMPARED_NAMES, len(COMPARED_NAMES))
     )

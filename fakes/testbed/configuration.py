@@ -7,7 +7,7 @@ from typing import Any
 from fakes.upstreams.exchange import Body
 
 IDLE_TIMEOUT = 0.4
-"""The idle timeout of calls to the tests' upstreams, in seconds."""
+"""The idle timeout of targets, and the maximum duration of calls to the router model, in seconds."""
 ROUTER_PRICE = {"input": "0.05", "output": "0.1"}
 PRICE = {"input": "1.25", "output": "10"}
 NAMES = ("alpha", "beta", "gamma", "delta")

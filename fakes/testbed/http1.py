@@ -1,4 +1,4 @@
-"""Runs the router API's HTTP/1.1 protocol with other applications, and provides clients that send any bytes."""
+"""Runs ASGI applications with the router API's HTTP/1.1 implementation, and provides clients that send any bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RawClient:
         return int(head.split(" ")[1]), await self._reader.readexactly(int(headers["content-length"]))
 
     async def read(self, size: int) -> bytes:
-        """Reads exactly `size` bytes."""
+        """Reads and returns exactly `size` bytes."""
         return await asyncio.wait_for(self._reader.readexactly(size), 10)
 
     async def close_sending_side(self) -> None:
@@ -59,7 +59,7 @@ class RawClient:
         self._writer.transport.abort()
 
     async def rest(self) -> bytes:
-        """Returns all bytes that the server still sends before the server closes the connection."""
+        """Waits until the server closes the connection, and returns all bytes that were not read before."""
         return await asyncio.wait_for(self._reader.read(), 10)
 
     @property

@@ -13,7 +13,11 @@ from typing import IO
 
 @dataclass
 class ModelServer:
-    """A running server. The attribute `lines` contains what the server has printed until the end of the context."""
+    """A running server.
+
+    Until the end of the context, the attribute `lines` contains the lines of standard error up to the line with the
+    URL. After the end of the context, `lines` contains all lines of standard error.
+    """
 
     url: str
     process: subprocess.Popen[str]
@@ -36,7 +40,7 @@ def running_model_server(*arguments: str) -> Iterator[ModelServer]:
 
 
 def _url(errors: IO[str], lines: list[str]) -> str:
-    """Returns the URL in the line that says that the server is ready."""
+    """Returns the URL, without the path `/v1`, from the line that says that the server is ready."""
     for line in errors:
         lines.append(line.rstrip())
         if ready := re.search(r" ready on (http\S+)/v1$", lines[-1]):

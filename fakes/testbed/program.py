@@ -49,7 +49,7 @@ class Program:
     """A running router.
 
     Each request of the attribute `client` uses a new connection. The attribute `errors` is the text that the router has
-    written to standard output and standard error.
+    written to standard output and standard error, unless the test has redirected these streams.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int, errors: Path) -> None:
@@ -110,7 +110,7 @@ class Program:
         await self.until(refused, "the router to stop listening")
 
     async def exit_status(self) -> int:
-        """Waits at most 30 s until the process ends, and returns the exit status of the process."""
+        """Waits until the process ends, and returns its exit status. Raises TimeoutError after 30 s."""
         return await asyncio.wait_for(self.process.wait(), 30)
 
     def workers(self) -> list[int]:
@@ -178,7 +178,7 @@ class Programs:
         return await self._run(command, config["server"])
 
     async def start_with_streams(self, config: Body, streams: str, *descriptors: int) -> Program:
-        """Starts a router whose standard streams have the redirections `streams`, in the syntax of bash.
+        """Starts a router whose standard streams have the bash redirections `streams`, and waits until it answers.
 
         The redirections may use the open file descriptors in `descriptors`.
         """

@@ -25,7 +25,7 @@ from fakes.upstreams.server import Upstream
 class RunningRouter:
     """A running router and a client of the router.
 
-    The attribute `log` contains the log lines that a test's routers have written since the last start of a router.
+    The attribute `log` contains the log lines that a test's routers have written since the latest router became ready.
     """
 
     def __init__(self, app: App, client: httpx.AsyncClient, log: list[Body]) -> None:
@@ -85,7 +85,7 @@ class Testbed:
 
     def __init__(self, stack: AsyncExitStack, log: list[Body]) -> None:
         self.server: Callable[[App], AbstractAsyncContextManager[str]] = run_uvicorn
-        """A function whose context manager runs an application in an HTTP server and yields the server's URL."""
+        """A function that returns a context manager, which runs an application in an HTTP server and yields the URL."""
         self._stack = stack
         self._log = log
         self._upstreams: list[Upstream] = []

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 
 def redirected(command: list[str], streams: str) -> list[str]:
-    """Returns a command that runs `command` with the redirections `streams`, in the syntax of bash."""
+    """Returns a command that runs `command` with the bash redirections `streams`."""
     return ["bash", "-c", f'exec "$@" {streams}', "bash", *command]
 
 

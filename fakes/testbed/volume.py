@@ -9,8 +9,8 @@ from pathlib import Path
 class Volume:
     """A folder like the volume in which the kubelet mounts a ConfigMap or a Secret.
 
-    Each file in the folder is a symbolic link to a file in `..data`. The name `..data` is a symbolic link to the folder
-    of the last update. An update replaces the symbolic link `..data` in one step.
+    Each file in the folder is a symbolic link to a file in `..data`. `..data` itself is a symbolic link to the folder
+    with the files of the last update. An update replaces the symbolic link `..data` atomically.
     """
 
     def __init__(self, folder: Path) -> None:

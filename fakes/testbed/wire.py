@@ -1,4 +1,4 @@
-"""Sends bytes to the router in two HTTP servers: RL Router's own server, and uvicorn with h11 for comparison."""
+"""Sends bytes to routers in uvicorn with two HTTP/1.1 implementations: RL Router's own, and h11 for comparison."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Row(NamedTuple):
     """Bytes that a client or an upstream sends, and the router's answers to the bytes.
 
     If a client sends the bytes, the attribute `answers` contains the status of each response, and the word `waits` if
-    the router expects more bytes. If an upstream sends the bytes, `answers` is the response as the router reads it.
+    the router expects more bytes. If an upstream sends the bytes, `answers` is the response as the router reads it, or
+    the word `refused`.
 
     The attribute `other` contains the answers of the software with which a test compares the router, if these answers
     differ from the router's answers. The attribute `why` is the reason why the router's answers are right.
@@ -108,7 +109,7 @@ class Server:
 
 @asynccontextmanager
 async def both_servers(testbed: Testbed) -> AsyncIterator[tuple[Server, Server]]:
-    """Runs the router in RL Router's own HTTP server and in uvicorn with h11.
+    """Runs two routers in uvicorn, one with RL Router's own HTTP/1.1 implementation and one with h11.
 
     Both routers have only the target `alpha`.
     """

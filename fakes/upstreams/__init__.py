@@ -5,6 +5,6 @@ scripted server, and the connection on which a script answers. The module `bodie
 models send. The module `answers` contains scripts that send valid answers. The module `faults` contains scripts that
 cause faults. The module `holding` contains a target that holds requests back. The module `raw` contains servers that
 send any bytes. The module `tls` contains a TLS server and a proxy to the TLS server. The module `recorded` contains
-transports without a socket. The module `otlp` contains an OpenTelemetry collector. The module `ports` finds free ports
-and URLs that refuse connections. The module `ipv6` detects whether this machine has an IPv6 loopback address.
+transports without a socket. The module `otlp` contains an OpenTelemetry collector. The module `ipv6` detects whether
+this machine has an IPv6 loopback address.
 """

@@ -19,7 +19,7 @@ async def hang(exchange: Exchange) -> None:
 
 
 async def reset(exchange: Exchange) -> None:
-    """Resets the connection before the first byte of the response."""
+    """Resets the connection and sends nothing before the reset."""
     exchange.reset()
 
 
@@ -68,12 +68,12 @@ HALF = event(chunk({"content": "half"}))
 
 
 def half_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that sends half a completion, or one event of a stream, and then causes the fault `then`."""
+    """Returns a script that sends half a completion or, for a streamed request, one event, and then runs `then`."""
     return either(half_body_then(then), cut_after([HALF], then))
 
 
 def half_then_data(data: bytes) -> Answer:
-    """Returns a script that begins a stream, sends the bytes `data` as an HTTP chunk, and ends the body."""
+    """Returns a script that begins a stream with the event HALF, sends `data` as an HTTP chunk, and ends the body."""
 
     async def end(exchange: Exchange) -> None:
         await exchange.piece(data)
@@ -83,7 +83,7 @@ def half_then_data(data: bytes) -> Answer:
 
 
 def trickle(pieces: int) -> Answer:
-    """Returns a script that sends an answer in small pieces.
+    """Returns a script that sends an answer in at most `pieces` small pieces.
 
     With enough pieces, the whole answer takes longer than the router's idle timeout, although each pause between two
     pieces is shorter than the idle timeout.

@@ -89,7 +89,7 @@ def test_the_demo_shows_an_answer_that_its_model_routed(demo: Demo) -> None:
 
 def test_the_demo_states_the_limits_of_its_model(demo: Demo) -> None:
     assert "one small model under three names with invented prices" in demo.output
-    assert "The policy knows only the prices of these three targets. The guard is off" in demo.output
+    assert "Of these three targets, the policy knows only the prices. The guard is off" in demo.output
 
 
 def test_the_demo_shows_decisions_among_the_models_of_the_catalogue(demo: Demo) -> None:

@@ -246,7 +246,8 @@ def test_an_unreachable_server_is_a_one_line_error_with_a_fix(script: str) -> No
     assert process.stdout == ""
     command = script.replace("test_", "bash ").replace(".py", ".sh")
     assert re.fullmatch(
-        rf"error: no server answers at {url} \(.*\)\. Start the server with `{command}`\n", process.stderr
+        rf"error: no server answers at {url} \(.*\)\. Start the server with `{command}`, or correct --url\n",
+        process.stderr,
     )
 
 

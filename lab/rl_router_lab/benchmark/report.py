@@ -22,8 +22,8 @@ _JUDGES = {
     "predictor": "the predictor alone",
     "answer": "the verifier with the answer",
     "four": "the verifier with the answers of four cheap models",
-    "answer_minus_predictor": "the verifier with the answer less the predictor alone",
-    "four_minus_predictor": "the verifier with the answers of four cheap models less the predictor alone",
+    "answer_minus_predictor": "the verifier with the answer minus the predictor alone",
+    "four_minus_predictor": "the verifier with the answers of four cheap models minus the predictor alone",
 }
 _JUDGED = {
     "auroc_within": "AUROC within task and model",

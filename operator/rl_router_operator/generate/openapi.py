@@ -49,7 +49,8 @@ class _Nodes(GenerateJsonSchema):
         return {
             **number,
             "pattern": f"^({'|'.join(words['enum'])}|{pattern})$",
-            REMEDY: f'the value must be {", ".join(words["enum"])}, or a number above 0 in quotes such as "0.25"',
+            REMEDY: f'the value must be {", ".join(words["enum"])}, or a number above 0 in quotes such as "0.25"'
+            ", with at most 12 digits before and 12 digits after the decimal point",
         }
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:

@@ -135,7 +135,8 @@ class ServiceAccount(Schema):
     name: ObjectName | None = Field(
         None,
         description="name of the service account to create or to use; default: a name derived from the"
-        " RouterDeployment's name if `create` is true, and otherwise the default service account of the namespace",
+        " RouterDeployment's name if `create` is true, and otherwise `default`, the service account that every"
+        " namespace has",
     )
     annotations: Annotations = Field(
         default_factory=dict, description="annotations of the service account that the operator creates"
@@ -311,7 +312,9 @@ class Pods(Schema):
     """The settings of pods: the fields that `spec.model` and `spec.api` have in common."""
 
     image: Image | None = Field(
-        None, description="image of the pods' container; default: the default image in the operator's settings"
+        None,
+        description="image of the pods' container; default: the image for the API or for the inference engine"
+        " in the operator's settings",
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         None,

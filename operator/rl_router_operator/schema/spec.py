@@ -77,7 +77,7 @@ class RouterDeploymentSpec(Schema):
         default_factory=list,
         max_length=64,
         description="target models, which answer requests; default: every model that the router model's server"
-        " lists, at a price of 0, if the name of the model is valid and not already used",
+        " lists, at a price of 0, except models whose name is invalid, reserved or already used",
         json_schema_extra=MAP_BY_NAME,
     )
     labels: Labels = Field(

@@ -40,7 +40,7 @@ class Reason(StrEnum):
     # Reasons that the API pods report.
     UNCONFIRMED = (
         "Unconfirmed",
-        "No API pod has yet reported the state that the condition describes",
+        "No API pod has yet reported the current state that the condition describes",
         "Wait a moment. If the condition stays Unknown, check the condition APIReady first",
     )
     UNREACHABLE = (
@@ -68,7 +68,7 @@ class Reason(StrEnum):
     )
     TARGET_BAD = (
         "TargetBad",
-        "At least one target cannot answer requests",
+        "At least one API pod reports a target that cannot answer requests",
         "Fix the cause that status.targets shows, usually a missing or rejected API key of the target, or a wrong"
         " baseUrl of the target",
     )
@@ -150,8 +150,8 @@ class Reason(StrEnum):
     )
     VOLUME_NOT_CHANGED = (
         "VolumeNotChanged",
-        "A volume for weights has another StorageClass or other access modes than spec.model.storage, because"
-        " Kubernetes cannot change them",
+        "A volume for weights has another StorageClass or other access modes than spec.model.storage. Kubernetes cannot"
+        " change the StorageClass or the access modes of a volume",
         "To get a volume that matches spec.model.storage, delete the PVC and the pod that uses the PVC. The new pod"
         " then downloads the weights again. To keep the volume, set spec.model.storage.accessModes to the access modes"
         " of the volume. If the StorageClass differs, first remove spec.model.storage, and then add spec.model.storage"
@@ -160,7 +160,7 @@ class Reason(StrEnum):
     FORBIDDEN = (
         "Forbidden",
         "The operator lacks a permission",
-        "Add the verb that the message names to the operator's ClusterRole or Role",
+        "Add the verb and the resource that the message names to the operator's ClusterRole or Role",
     )
     FAILED = (
         "Failed",
