@@ -157,7 +157,9 @@ def test_an_invalid_keys_file_is_named_by_its_secret() -> None:
     message = condition_of(
         Scenario(health=health(refused=f"{file}: 0.sha256: no hash", file=file)).status(), "Degraded"
     )["message"]
-    assert "the new configuration file or keys file is invalid: key keys of Secret clients: 0.sha256: no hash." in message
+    assert (
+        "the new configuration file or keys file is invalid: key keys of Secret clients: 0.sha256: no hash." in message
+    )
 
 
 def test_an_api_without_any_key_is_a_fault_that_names_the_secret() -> None:
