@@ -1,4 +1,4 @@
-"""Fails skipped tests if the environment variable FAIL_ON_SKIP is set, for example if a required program is missing."""
+"""Fails skipped tests if the environment variable FAIL_ON_SKIP is set. A missing program then fails the test run."""
 
 from __future__ import annotations
 

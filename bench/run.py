@@ -34,7 +34,10 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4, help="minimum seconds of load in a measurement; default: 4")
     parser.add_argument(
-        "--only", default="", metavar="WORDS", help="measure only cases whose name contains WORDS; write no files"
+        "--only",
+        default="",
+        metavar="WORDS",
+        help="measure only the kinds of requests whose name contains WORDS; write no files",
     )
     parser.add_argument("--against", metavar="REV", help="compare the working tree with revision REV; write no files")
     options = parser.parse_args()

@@ -138,7 +138,7 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
-    """Starts Portkey's gateway. The environment variable BENCH_PORTKEY contains the path of the gateway's start-server.js.
+    """Starts Portkey's gateway. The environment variable BENCH_PORTKEY contains the path of its start-server.js.
 
     Returns None if the variable BENCH_PORTKEY is not set or node is not installed.
     """

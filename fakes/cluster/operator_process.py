@@ -56,7 +56,7 @@ class OperatorProcess:
             os.kill(self.process.pid, number)
 
     async def ended(self) -> int:
-        """Waits up to 120 s until the process ends, and returns the exit code of the process."""
+        """Waits until the process has ended, and returns the exit code of the process. Fails after 120 s."""
 
         def exit_code() -> int:
             assert self.exit_code is not None

@@ -1,4 +1,4 @@
-"""Outcomes on which a learned policy can be better than each single model, or cannot, and the evidence of a guard."""
+"""Outcomes on which a learned policy can be better than each single model, or cannot, and evidence for the guard."""
 
 from __future__ import annotations
 

@@ -7,6 +7,6 @@ configuration file. The module `http1` runs the HTTP/1.1 protocol without the ro
 `volume` and `policy_package` create the inputs of a router: sections of the configuration, API keys, mounted folders
 and policies. The module `requests` creates chat requests. The module `responses` parses the router's responses. The
 module `json_values` generates JSON values. The module `framing` contains chunked bodies that never end. The module
-`wire` sends bytes to routers that run in two different HTTP servers. The module `streams` provides closed, broken and
-full standard streams. The module `log` keeps log lines in memory. The module `waiting` polls for conditions.
+`wire` sends bytes to routers with two different HTTP/1.1 implementations. The module `streams` provides closed, broken
+and full standard streams. The module `log` keeps log lines in memory. The module `waiting` polls for conditions.
 """

@@ -83,7 +83,7 @@ class ReloadingRouter:
 
 
 class ConfigFile:
-    """A configuration file, and routers that read the file. The exit stack stops the routers, except those of `running`."""
+    """A configuration file and its routers. The exit stack stops all routers except those of `running`."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.path, self.state = folder / "router.yaml", folder / "state"

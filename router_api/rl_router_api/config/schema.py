@@ -318,8 +318,8 @@ class RoutingConfig(Schema):
         "balanced",
         description="goal by which the policy chooses targets: low cost, high quality, or a balance of cost and"
         " quality. A number is the worth of a good answer in USD, by which the policy `learned` weighs quality against"
-        " cost. For the router model and the default fallback order, a number counts as the closest of the three"
-        " goals",
+        " cost. For the router model and the default fallback order, a number counts as the goal whose worth of a good"
+        " answer is closest to the number",
     )
     guard: bool = Field(
         True,
@@ -332,11 +332,12 @@ class RoutingConfig(Schema):
         le=1,
         description="loss of utility per request that the guard tolerates. If the policy `learned` is probably better"
         " than each single target, and is surely not worse by more than this loss, the policy may choose targets. A"
-        " good answer has the utility 1. With 0, the policy chooses only if it is surely better",
+        " good answer has the utility 1. With 0, the policy may choose targets only if it is surely better",
     )
     second_price: Dollars = Field(
         Decimal(0),
-        description="price of a second of waiting in USD, by which the policy `learned` weighs quality against latency",
+        description="price of a second of waiting in USD, by which the policy `learned` weighs quality against latency."
+        " With a price above 0, the policy may choose targets only if `guard` is false",
     )
     max_turns: int = Field(3, ge=1, le=32, description="maximum number of routing decisions per request")
     max_calls: int = Field(
