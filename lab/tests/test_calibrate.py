@@ -109,6 +109,7 @@ def only(prompts: set[str], then: Answer, otherwise: Answer) -> Answer:
 
 async def test_the_table_has_scores_lengths_costs_and_answers_of_all_targets(lab: Lab) -> None:
     await lab.start(alpha=echo(), beta=text("7", used=usage(10, 50)))
+    lab.configure(beta={"price": {**PRICE, "request": "0.001"}})
     lab.write(questions(10))
     said = await lab.run("--models", str(lab.folder / "models.json"))
     assert len(lab.table) == 10
@@ -119,13 +120,13 @@ async def test_the_table_has_scores_lengths_costs_and_answers_of_all_targets(lab
         "task": "echo",
         "scores": {"alpha": 1.0, "beta": 0.0},
         "output_tokens": {"alpha": 5, "beta": 50},
-        "cost": {"alpha": 0.00005, "beta": 0.0005},
+        "cost": {"alpha": 0.00005, "beta": 0.0015},
         "answers": {"alpha": "3", "beta": "7"},
     }
     assert lab.table["q7"]["scores"] == {"alpha": 1.0, "beta": 1.0}
-    assert "spent: 0.0055 of 1 USD" in said
+    assert "spent: 0.0155 of 1 USD" in said
     models = json.loads((lab.folder / "models.json").read_text())["models"]
-    assert models["alpha"]["price"] == {"input": 0.0, "output": 10.0}
+    assert models["beta"]["price"] == {"input": 0.0, "output": 10.0, "request": 0.001}
 
 
 async def test_the_cost_and_the_provable_gain_are_said_before_any_call(lab: Lab) -> None:

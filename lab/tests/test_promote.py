@@ -190,6 +190,12 @@ def test_the_same_test_at_other_prices_is_a_new_test(folder: Path, promote: Prom
     assert numbers_of_tests(folder) == [2, 1]
 
 
+def test_a_price_of_each_request_counts(folder: Path, promote: Promote, capsys: pytest.CaptureFixture[str]) -> None:
+    write_models(folder, {**PRICES, "large": {**PRICES["large"], "request": 1}})
+    assert promote() == 3
+    assert "the policy is not better than small" in capsys.readouterr().out
+
+
 def test_an_artefact_that_was_trained_on_the_prompts_is_refused(
     folder: Path, promote: Promote, capsys: pytest.CaptureFixture[str]
 ) -> None:
