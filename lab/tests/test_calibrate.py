@@ -129,6 +129,20 @@ async def test_the_table_has_scores_lengths_costs_and_answers_of_all_targets(lab
     assert models["beta"]["price"] == {"input": 0.0, "output": 10.0, "request": 0.001}
 
 
+async def test_a_promotion_knows_the_models_that_the_targets_serve(lab: Lab) -> None:
+    await lab.start(alpha=echo(), beta=echo())
+    lab.configure(alpha={"model": "provider/alpha-2026"})
+    lab.write(questions(40))
+    await lab.run("--models", str(lab.folder / "models.json"))
+    write_artefact(lab.folder / "policy", {"alpha": 0.5, "beta": 0.9})
+    files = lab.files(artefact="policy", table="table.jsonl", models="models.json", to="to")
+    assert main(["promote", *files, "--force"]) == 0
+    (guard,) = lab.folder.glob("to/*/guard.json")
+    (evidence,) = json.loads(guard.read_text())["evidence"]
+    served = {target["name"]: target["model"] for target in evidence["targets"]}
+    assert served == {"alpha": "provider/alpha-2026", "beta": "beta"}
+
+
 async def test_the_cost_and_the_provable_gain_are_said_before_any_call(lab: Lab) -> None:
     await lab.start(alpha=echo(), beta=echo())
     lab.write(questions(800))

@@ -52,6 +52,7 @@ def _model(target: Target) -> dict[str, Any]:
     price, profile = target.price or FREE, target.profile
     size = profile.parameters_billion if profile else None
     return {
+        "model": target.upstream_model,
         "price": {"input": float(price.input), "output": float(price.output), "request": float(price.request)},
         "parameters_billion": size or parameters_of(target.upstream_model),
         "benchmarks": dict(profile.benchmarks) if profile else {},
