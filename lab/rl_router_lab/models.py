@@ -56,7 +56,8 @@ def require(models: Models, names: Iterable[str], file: Path) -> None:
 
 def _model(file: Path, name: str, fields: Any) -> Model:
     price: Any = fields.get("price") if isinstance(fields, dict) else None
-    amounts = [price.get("input"), price.get("output"), price.get("request", 0)] if isinstance(price, dict) else [None]
+    stated: Any = price if isinstance(price, dict) else {}
+    amounts = [stated.get("input"), stated.get("output"), stated.get("request", 0)]
     if not all(_is_amount(amount) for amount in amounts):
         remedy = "Use an object with the numbers `input` and `output` ≥ 0, and perhaps `request`"
         raise LabError(f"{file}: `price` of the model `{name}` is {price!r}. {remedy}")
