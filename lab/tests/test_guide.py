@@ -9,11 +9,14 @@ import re
 import shlex
 from contextlib import AsyncExitStack
 from pathlib import Path
+from statistics import NormalDist
 
+import numpy as np
 import pytest
 import yaml
 from rl_router_lab.__main__ import main
-from rl_router_lab.calibration.power import USUAL_DEVIATION, provable_gain
+from rl_router_lab.calibration.power import USUAL_DEVIATION, provable_gain, serving_gain
+from rl_router_policy.guard import MARGIN, level_of, prompts_needed
 
 from fakes.outcomes.files import write_models, write_table
 from fakes.outcomes.world import SUBJECTS, world
@@ -120,6 +123,39 @@ def test_the_guide_names_the_gains_that_the_command_computes() -> None:
     assert len(rows) == 5
     for count, gain in rows:
         assert f"{provable_gain(int(count.replace(',', '')), USUAL_DEVIATION):.3f}" == gain
+
+
+def test_the_guide_says_how_many_prompts_prove_a_gain() -> None:
+    rows = re.findall(r"^\| (0\.\d\d) \| ([\d,]+) \| ([\d,]+) \|$", GUIDE, re.MULTILINE)
+    assert len(rows) == 5
+    for gain, proven, served in rows:
+        needed = [prompts_needed(float(gain) + margin, USUAL_DEVIATION, level_of(1)) for margin in (0, MARGIN)]
+        assert [f"{number:,}" for number in needed] == [proven, served]
+
+
+def test_the_guide_says_what_the_margin_buys_and_risks() -> None:
+    rows = re.findall(r"^\| (-?[\d.]+) \| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \|$", GUIDE, re.MULTILINE)
+    assert len(rows) == 8
+    for gain, prompts, *shares in rows:
+        for margin, stated in zip((0, 0.02, 0.05), shares, strict=True):
+            share = serving_share(float(gain), int(prompts.replace(",", "")), margin)
+            assert 100 * share == pytest.approx(int(stated), abs=1)
+
+
+def serving_share(gain: float, prompts: int, margin: float) -> float:
+    """Returns the share of policies with a true gain that serve, if their differences have a deviation of 0.45."""
+    spread = 0.45**2 + gain**2
+    chances = [(spread - gain) / 2, 1 - spread, (spread + gain) / 2]
+    worse, _, better = np.random.default_rng(0).multinomial(prompts, chances, 100_000).T
+    means = (better - worse) / prompts
+    errors = np.sqrt(((better + worse) / prompts - means**2) / prompts)
+    bounds = means - NormalDist().inv_cdf(1 - level_of(1)) * errors
+    return float(np.mean((means > 0) & (bounds > -margin)))
+
+
+@pytest.mark.parametrize("prompts", [400, 3_200])
+def test_the_calibration_names_a_gain_with_which_four_of_five_policies_serve(prompts: int) -> None:
+    assert serving_share(serving_gain(prompts, 0.45), prompts, MARGIN) == pytest.approx(0.8, abs=0.02)
 
 
 def test_every_way_to_grade_is_in_the_guide_and_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
