@@ -14,7 +14,8 @@ def costs_of(table: Table, models: Models, output_tokens: np.ndarray) -> np.ndar
     prompt_tokens = np.array([prompt.input_tokens for prompt in table.prompts])
     input_prices = np.array([price.input for price in prices])
     output_prices = np.array([price.output for price in prices])
-    costs: np.ndarray = (prompt_tokens[:, None] * input_prices + output_tokens * output_prices) / 1e6
+    requests = np.array([price.request for price in prices])
+    costs: np.ndarray = (prompt_tokens[:, None] * input_prices + output_tokens * output_prices) / 1e6 + requests
     return costs
 
 

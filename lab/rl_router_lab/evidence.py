@@ -14,7 +14,7 @@ from rl_router_policy.guard import MIN_PROMPTS
 from .costs import real_costs
 from .errors import LabError
 from .models import Models
-from .predictions import predictions_and_lengths
+from .predictions import Predictions, predictions_and_lengths
 from .refits import Refits
 from .table import Array, Table
 
@@ -36,13 +36,12 @@ def evidence_of(artefact: Artefact, table: Table, models: Models, refits: Refits
         known = frozenset(artefact.manifest["trained_on"])
         test = _complete(table, lambda key: key not in known, "have a text that the artefact was trained on")
         expected, lengths = predictions_and_lengths(artefact.predictor, test, models)
-        return _evidence(test, models, expected.preferences, lengths, 0)
-    refits.check()
+        return _evidence(test, models, expected, lengths, 0)
     test = _complete(table, refits.knows, "do not belong to the artefact's own training table")
     return _evidence(test, models, *refits.predictions(test, models), refits.folds)
 
 
-def _evidence(table: Table, models: Models, preferences: Array, lengths: Array, folds: int) -> Evidence:
+def _evidence(table: Table, models: Models, expected: Predictions, lengths: Array, folds: int) -> Evidence:
     return Evidence(
         targets=tuple([Identity(name, models[name].served or name) for name in table.models]),
         prices=tuple([models[name].price for name in table.models]),
@@ -51,7 +50,7 @@ def _evidence(table: Table, models: Models, preferences: Array, lengths: Array, 
         scores=table.scores,
         output_tokens=table.output_tokens,
         costs=real_costs(table, models),
-        preferences=preferences,
+        preferences=expected.preferences,
         expected_tokens=lengths,
         folds=folds,
     )

@@ -32,8 +32,9 @@ Models = Mapping[str, Model]
 def read_models(file: Path) -> Models:
     """Returns the models that a JSON file describes, by name. Raises LabError.
 
-    The file has the form `{"models": {NAME: {"price": {"input": USD, "output": USD}, "parameters_billion": NUMBER,
-    "benchmarks": {NAME: SCORE}, "model": NAME}}}`. Prices are per million tokens. Only the price is required.
+    The file has the form `{"models": {NAME: {"price": {"input": USD, "output": USD, "request": USD}, "model": NAME,
+    "parameters_billion": NUMBER, "benchmarks": {NAME: SCORE}}}}`. The prices of input and output are per million
+    tokens. Only these two prices are required.
     """
     try:
         content = json.loads(file.read_text())
@@ -55,9 +56,10 @@ def require(models: Models, names: Iterable[str], file: Path) -> None:
 
 def _model(file: Path, name: str, fields: Any) -> Model:
     price: Any = fields.get("price") if isinstance(fields, dict) else None
-    numbers = [price.get(kind) for kind in ("input", "output")] if isinstance(price, dict) else [None]
-    if not all(_is_amount(number) for number in numbers):
-        remedy = "Use an object with the numbers `input` and `output` ≥ 0"
+    stated: Any = price if isinstance(price, dict) else {}
+    amounts = [stated.get("input"), stated.get("output"), stated.get("request", 0)]
+    if not all(_is_amount(amount) for amount in amounts):
+        remedy = "Use an object with the numbers `input` and `output` ≥ 0, and perhaps `request`"
         raise LabError(f"{file}: `price` of the model `{name}` is {price!r}. {remedy}")
     size, benchmarks = fields.get("parameters_billion"), fields.get("benchmarks") or {}
     if not (size is None or _is_amount(size)):
@@ -68,8 +70,8 @@ def _model(file: Path, name: str, fields: Any) -> Model:
     served = fields.get("model")
     if served is not None and (not isinstance(served, str) or not served):
         raise LabError(f"{file}: `model` of the model `{name}` is {served!r}. Omit it or use the name that is served")
-    input_, output = float(price["input"]), float(price["output"])
-    return Model(Price(input_, output), Profile(input_, output, size, benchmarks), served)
+    input_, output, request = map(float, amounts)
+    return Model(Price(input_, output, request), Profile(input_, output, size, benchmarks), served)
 
 
 def _is_amount(value: object) -> bool:

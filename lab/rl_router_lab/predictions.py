@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,12 @@ class Predictions:
     def rows(self, chosen: NDArray[np.intp]) -> Predictions:
         """Returns the predictions for the prompts at the positions `chosen`."""
         return Predictions(self.qualities[chosen], self.preferences[chosen], self.costs[chosen])
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Returns the predictions for the prompts of several parts of a table, in the order of the parts."""
+    names = ("qualities", "preferences", "costs")
+    return Predictions(*[np.concatenate([getattr(part, name) for part in parts]) for name in names])
 
 
 def predictions(predictor: Predictor, table: Table, models: Models) -> Predictions:

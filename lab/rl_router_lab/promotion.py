@@ -86,7 +86,10 @@ def _finding(candidate: Candidate, claim: Claim) -> Finding:
 
 
 def _copy(candidate: Candidate, claims: Sequence[Claim], record: Record, to: Path, *, forced: bool) -> Path:
-    """Copies the artefact with its claims. The new folder appears only when it is complete and was read once."""
+    """Copies the artefact to a new folder in `to`, writes the claims into the copy, and returns the new folder.
+
+    The new folder appears only when it is complete and was read once.
+    """
     _remove_incomplete(to)
     with _partial(to) as partial:
         content = (candidate.folder / MANIFEST).read_bytes()

@@ -13,7 +13,7 @@ from rl_router_policy.predictor import Predictor
 
 from .errors import LabError
 from .models import Models
-from .predictions import predictions_and_lengths
+from .predictions import Predictions, joined, predictions_and_lengths
 from .table import Array, Table
 
 Progress = Callable[[str, float], None]
@@ -45,17 +45,16 @@ class Refits:
         own, earlier = self._trained
         return key in own and key not in earlier
 
-    def predictions(self, table: Table, models: Models) -> tuple[Array, Array]:
-        """Returns the preference and the expected number of output tokens for each prompt and model."""
-        preferences, lengths = np.empty(table.scores.shape), np.empty(table.scores.shape)
-        parts = _parts(table, self.folds)
+    def predictions(self, table: Table, models: Models) -> tuple[Predictions, Array]:
+        """Returns the predictions, and the expected number of output tokens for each prompt and model."""
+        parts = parts_of(table, self.folds)
+        found = []
         for part in range(self.folds):
             self.progress("refits", part / self.folds)
-            inside = parts == part
-            predictor = self._fitted(table.rows(~inside), models)
-            expected, tokens = predictions_and_lengths(predictor, table.rows(inside), models)
-            preferences[inside], lengths[inside] = expected.preferences, tokens
-        return preferences, lengths
+            predictor = self._fitted(table.rows(parts != part), models)
+            found.append(predictions_and_lengths(predictor, table.rows(parts == part), models))
+        order = parts.argsort(kind="stable").argsort()
+        return joined([each for each, _ in found]).rows(order), np.concatenate([tokens for _, tokens in found])[order]
 
     @cached_property
     def _trained(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -74,9 +73,8 @@ class Refits:
         return fit(table, models, self.artefact.predictor.embedding, seed, lambda *_: None).predictor
 
 
-def _parts(table: Table, folds: int) -> NDArray[np.intp]:
-    """Returns the part of each prompt. The parts have about the same size and depend only on the texts."""
-    order = sorted(range(len(table.prompts)), key=lambda at: table.prompts[at].key)
-    parts = np.empty(len(order), np.intp)
-    parts[order] = np.arange(len(order)) % folds
-    return parts
+def parts_of(table: Table, folds: int) -> NDArray[np.intp]:
+    """Returns the part of each prompt. Equal texts have the same part, and the parts have about the same size."""
+    keys = [prompt.key for prompt in table.prompts]
+    ranks = {key: rank for rank, key in enumerate(sorted(set(keys)))}
+    return np.array([ranks[key] % folds for key in keys], np.intp)

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from rl_router_lab.__main__ import main
 
+from fakes.policy.artefacts import write_artefact
 from fakes.testbed.waiting import until
 from fakes.upstreams.answers import by_request, text, whole
 from fakes.upstreams.bodies import completion, usage
 from fakes.upstreams.exchange import Answer, Exchange
-from fakes.upstreams.faults import cut_after, error
+from fakes.upstreams.faults import cut_after, error, reset
 from fakes.upstreams.server import Upstream
 
 LIMIT = 100
@@ -53,9 +54,12 @@ class Lab:
         (self.folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def arguments(self, *options: str, budget: str = "1", grade: str = "exact") -> list[str]:
-        files = {"--config": "router.yaml", "--prompts": "prompts.jsonl", "--out": "table.jsonl"}
-        paths = [part for option, name in files.items() for part in (option, str(self.folder / name))]
+        paths = self.files(config="router.yaml", prompts="prompts.jsonl", out="table.jsonl")
         return ["calibrate", *paths, "--budget", budget, "--grade", grade, "--max-output", str(LIMIT), *options]
+
+    def files(self, **names: str) -> list[str]:
+        """Returns options that name files in the folder."""
+        return [f"--{option}={self.folder / name}" for option, name in names.items()]
 
     async def run(self, *options: str, status: int = 0, yes: bool = True, **changes: str) -> str:
         """Runs the command and returns what it wrote to the standard error."""
@@ -105,6 +109,7 @@ def only(prompts: set[str], then: Answer, otherwise: Answer) -> Answer:
 
 async def test_the_table_has_scores_lengths_costs_and_answers_of_all_targets(lab: Lab) -> None:
     await lab.start(alpha=echo(), beta=text("7", used=usage(10, 50)))
+    lab.configure(beta={"price": {**PRICE, "request": "0.001"}})
     lab.write(questions(10))
     said = await lab.run("--models", str(lab.folder / "models.json"))
     assert len(lab.table) == 10
@@ -115,13 +120,27 @@ async def test_the_table_has_scores_lengths_costs_and_answers_of_all_targets(lab
         "task": "echo",
         "scores": {"alpha": 1.0, "beta": 0.0},
         "output_tokens": {"alpha": 5, "beta": 50},
-        "cost": {"alpha": 0.00005, "beta": 0.0005},
+        "cost": {"alpha": 0.00005, "beta": 0.0015},
         "answers": {"alpha": "3", "beta": "7"},
     }
     assert lab.table["q7"]["scores"] == {"alpha": 1.0, "beta": 1.0}
-    assert "spent: 0.0055 of 1 USD" in said
+    assert "spent: 0.0155 of 1 USD" in said
     models = json.loads((lab.folder / "models.json").read_text())["models"]
-    assert models["alpha"]["price"] == {"input": 0.0, "output": 10.0}
+    assert models["beta"]["price"] == {"input": 0.0, "output": 10.0, "request": 0.001}
+
+
+async def test_a_promotion_knows_the_models_that_the_targets_serve(lab: Lab) -> None:
+    await lab.start(alpha=echo(), beta=echo())
+    lab.configure(alpha={"model": "provider/alpha-2026"})
+    lab.write(questions(40))
+    await lab.run("--models", str(lab.folder / "models.json"))
+    write_artefact(lab.folder / "policy", {"alpha": 0.5, "beta": 0.9})
+    files = lab.files(artefact="policy", table="table.jsonl", models="models.json", to="to")
+    assert main(["promote", *files, "--force"]) == 0
+    (guard,) = lab.folder.glob("to/*/guard.json")
+    (evidence,) = json.loads(guard.read_text())["evidence"]
+    served = {target["name"]: target["model"] for target in evidence["targets"]}
+    assert served == {"alpha": "provider/alpha-2026", "beta": "beta"}
 
 
 async def test_the_cost_and_the_provable_gain_are_said_before_any_call(lab: Lab) -> None:
@@ -225,6 +244,17 @@ async def test_an_answer_of_unknown_cost_counts_as_its_worst_case(lab: Lab) -> N
     assert "q1" not in lab.table
 
 
+async def test_a_target_that_bills_more_than_the_limit_allows_ends_the_run(lab: Lab) -> None:
+    await lab.start(alpha=echo(10 * LIMIT), beta=echo(LIMIT))
+    lab.write(questions(5))
+    # The answer of `alpha` costs 0.01 USD although its limit pays for 0.001 USD, while the call to `beta` is in flight.
+    said = await lab.run("--concurrency", "1", budget="0.005")
+    assert [len(upstream.requests) for upstream in lab.targets.values()] == [1, 1]
+    assert "spent: 0.011 of 0.005 USD" in said
+    assert "the budget ended" in said
+    assert len(lab.table) == 1
+
+
 async def test_the_same_command_asks_only_for_missing_answers(lab: Lab) -> None:
     await lab.start(alpha=echo(LIMIT), beta=echo(LIMIT))
     lab.write(questions(10))
@@ -305,6 +335,29 @@ async def test_a_target_that_dies_leaves_its_answers_missing_and_the_others_go_o
     await lab.run()
     assert sum("beta" in row["scores"] for row in lab.table.values()) == 60
     assert len(lab.targets["alpha"].requests) == 60
+
+
+async def test_a_table_in_which_a_target_died_proves_nothing_until_it_is_complete(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await lab.start(alpha=text("7"), beta=echo())
+    beta = lab.targets["beta"]
+
+    async def dies(exchange: Exchange) -> None:
+        await (echo() if len(beta.requests) <= 300 else reset)(exchange)
+
+    beta.answer = dies
+    lab.write(questions(400))
+    models = str(lab.folder / "models.json")
+    assert "beta: 100 answers are missing; the target was given up" in await lab.run("--models", models)
+    write_artefact(lab.folder / "policy", {"alpha": 0.5, "beta": 0.9})
+    promote = ["promote", *lab.files(artefact="policy", table="table.jsonl", models="models.json", to="to")]
+    assert main(promote) == 1
+    assert "25% of the prompts lack an outcome of a model. `beta` lacks most, 100 of 400" in capsys.readouterr().err
+    beta.answer = echo()
+    await lab.run("--models", models)
+    assert main(promote) == 3
+    assert "unproven (400 prompts, test 1 of these prompts" in capsys.readouterr().out
 
 
 async def test_a_prompt_that_a_target_rejects_is_only_missing(lab: Lab) -> None:

@@ -15,6 +15,7 @@ import pytest
 from rl_router_lab.__main__ import main
 from rl_router_lab.table import prompt_of
 from rl_router_policy.artefact import Artefact, load_artefact
+from rl_router_policy.claims import Claim
 from rl_router_policy.folder import newest_first
 
 from fakes.outcomes.files import write_models as write_models_of_the_world
@@ -107,6 +108,22 @@ def test_a_later_promotion_keeps_the_claims_about_other_goals(folder: Path, prom
     assert newest.claims.revision == older.claims.revision + 1
 
 
+def read(table: Path) -> list[dict[str, Any]]:
+    """Returns the rows of a table."""
+    return [json.loads(line) for line in table.read_text().splitlines()]
+
+
+def keys_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns the short keys of the prompts of a table."""
+    return [prompt_of(row["id"], row["prompt"], "", "").short_key for row in rows]
+
+
+def claims(folder: Path) -> tuple[Claim, ...]:
+    """Returns the claims of the newest artefact in a server's folder."""
+    found = promoted(folder)[0].claims
+    return () if found is None else found.claims
+
+
 def numbers_of_tests(folder: Path) -> list[int]:
     """Returns the number of the test of each claim, the newest artefact first."""
     return [
@@ -121,6 +138,19 @@ def test_the_same_prompts_under_other_ids_are_the_same_prompts(folder: Path, pro
     assert promote("again.jsonl") == 0
     assert promote("new.jsonl") == 0
     assert numbers_of_tests(folder) == [1, 2, 1]
+
+
+def test_a_prompt_that_is_repeated_under_other_ids_counts_once(folder: Path, promote: Promote) -> None:
+    write_outcomes(folder / "once.jsonl", 20)
+    rows = read(folder / "once.jsonl")
+    copies = [
+        {**row, "id": f"{at}-{row['id']}", "prompt": f" {row['prompt'].upper()}"} for at in range(9) for row in rows
+    ]
+    (folder / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *copies]))
+    write_outcomes(folder / "others.jsonl", 30, start=1000)
+    assert promote() == 1
+    assert promote("table.jsonl", f"--table={folder / 'others.jsonl'}") == 0
+    assert claims(folder)[0].evidence.prompts == (*keys_of(rows), *keys_of(read(folder / "others.jsonl")))
 
 
 def test_one_prompt_that_was_tested_before_makes_a_test_stricter(folder: Path, promote: Promote) -> None:
@@ -151,6 +181,19 @@ def test_a_failed_test_counts(folder: Path, promote: Promote) -> None:
 def test_the_same_test_again_is_no_new_test(folder: Path, promote: Promote) -> None:
     assert [promote(), promote()] == [0, 0]
     assert numbers_of_tests(folder) == [1, 1]
+
+
+def test_the_same_test_at_other_prices_is_a_new_test(folder: Path, promote: Promote) -> None:
+    assert promote() == 0
+    write_models(folder, {**PRICES, "large": {"input": 3, "output": 3}})
+    assert promote() == 0
+    assert numbers_of_tests(folder) == [2, 1]
+
+
+def test_a_price_of_each_request_counts(folder: Path, promote: Promote, capsys: pytest.CaptureFixture[str]) -> None:
+    write_models(folder, {**PRICES, "large": {**PRICES["large"], "request": 1}})
+    assert promote() == 3
+    assert "the policy is not better than small" in capsys.readouterr().out
 
 
 def test_an_artefact_that_was_trained_on_the_prompts_is_refused(
@@ -225,10 +268,19 @@ def test_two_promotions_at_once_are_two_tests(folder: Path) -> None:
     assert len(visible(folder)) == 2
 
 
-def in_a_process(folder: Path, artefact: str) -> int:
+def test_two_promotions_of_an_artefact_at_once_keep_both_claims(folder: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        goals = ("balanced", "quality")
+        codes = list(pool.map(lambda goal: in_a_process(folder, "policy", f"--prefer={goal}"), goals))
+    assert codes == [0, 0]
+    assert {claim.units for claim in claims(folder)} == {5, 50}
+    assert sorted(claim.test for claim in claims(folder)) == [1, 2]
+
+
+def in_a_process(folder: Path, artefact: str, *more: str) -> int:
     files = {"artefact": artefact, "table": "table.jsonl", "models": "models.json", "to": "to"}
     options = [f"--{name}={folder / value}" for name, value in files.items()]
-    command = [sys.executable, "-m", "rl_router_lab", "promote", *options]
+    command = [sys.executable, "-m", "rl_router_lab", "promote", *options, *more]
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
 
 
@@ -318,9 +370,10 @@ def test_an_artefact_is_tested_on_its_own_training_table_by_refits(
     assert "--base: the artefact was adapted from another artefact. Pass the folder of" in capsys.readouterr().err
     assert main([*command, "--folds=5", f"--base={base}"]) in (0, 3)
     assert "of these prompts, level 0.025" in capsys.readouterr().out
-    assert main([*command, "--folds=5", f"--base={base}", "--force"]) == 0
-    claims = load_artefact(next(iter(newest_first(tmp_path / "to")))[0], EMBEDDING).claims
-    assert claims is not None
-    evidence = claims.claims[0].evidence
-    assert (evidence.folds, claims.claims[0].test) == (5, 1)
-    assert len(evidence.prompts) > 350
+    both = [*command, f"--table={tmp_path / 'base.jsonl'}"]
+    assert main([*both, "--folds=5", f"--base={base}", "--force"]) == 0
+    (claim,) = claims(tmp_path)
+    assert (claim.evidence.folds, claim.test) == (5, 1)
+    assert len(claim.evidence.prompts) > 350
+    # The base was trained on the prompts of its own table, so these prompts prove nothing.
+    assert not set(claim.evidence.prompts) & set(keys_of(read(tmp_path / "base.jsonl")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rl_router_lab.predictions import predictions
@@ -41,6 +43,18 @@ def test_the_same_seed_trains_the_same_policy() -> None:
     on = world(400, 7)
     first, second = [predictions(trained(on, 5).predictor, on.table, MODELS).preferences for _ in range(2)]
     assert np.array_equal(first, second)
+
+
+def test_the_folders_of_the_tables_do_not_change_the_artefact() -> None:
+    on = world(400, 7)
+    fitted = []
+    for first in ("a/first.jsonl", "z/first.jsonl"):
+        files = [first] * 150 + ["m/second.jsonl"] * 250
+        prompts = [replace(prompt, table=file) for prompt, file in zip(on.table.prompts, files, strict=True)]
+        fitted.append(trained(replace(on, table=replace(on.table, prompts=tuple(prompts))), 5))
+    assert fitted[0].interval == fitted[1].interval
+    assert fitted[0].stages == fitted[1].stages
+    assert np.array_equal(fitted[0].held_out, fitted[1].held_out)
 
 
 def test_a_policy_that_is_adapted_to_one_new_model_predicts_which_prompts_the_model_answers_well() -> None:

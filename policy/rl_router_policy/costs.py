@@ -8,10 +8,10 @@ from .situation import Candidate
 def expected_cost(candidate: Candidate, input_tokens: float, output_tokens: float) -> float | None:
     """Returns the expected cost of a call in US dollars, or None if the candidate's price is unknown.
 
-    If `candidate.cost` is set, it replaces the cost of the input tokens.
+    If `candidate.cost` is set, it replaces the cost of the request and its input tokens.
     """
     price = candidate.price
     if price is None:
         return None
-    input_cost = input_tokens * price.input / 1e6 if candidate.cost is None else candidate.cost
+    input_cost = input_tokens * price.input / 1e6 + price.request if candidate.cost is None else candidate.cost
     return input_cost + output_tokens * price.output / 1e6

@@ -104,6 +104,6 @@ class Evidence:
         return scaled
 
     def _priced(self, prices: Sequence[Price], output_tokens: Array) -> Array:
-        inputs, outputs = np.array([(price.input, price.output) for price in prices]).T
-        priced: Array = (self.input_tokens[:, None] * inputs + output_tokens * outputs) / 1e6
+        inputs, outputs, requests = np.array([(price.input, price.output, price.request) for price in prices]).T
+        priced: Array = (self.input_tokens[:, None] * inputs + output_tokens * outputs) / 1e6 + requests
         return priced

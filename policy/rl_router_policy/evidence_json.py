@@ -39,7 +39,7 @@ def evidence_as_json(evidence: Evidence) -> dict[str, object]:
             "name": target.name,
             "model": target.model,
             "effort": target.effort,
-            "price": {"input": price.input, "output": price.output},
+            "price": {"input": price.input, "output": price.output, "request": price.request},
         }
         for target, price in zip(evidence.targets, evidence.prices, strict=True)
     ]
@@ -95,8 +95,8 @@ def _identity(value: Any, path: str) -> Identity:
 
 def _price(value: Any, path: str) -> Price:
     fields = _object(value, path)
-    stated = [fields.get(name) for name in ("input", "output")]
-    amounts = _numbers(stated, "costs", path, 2)
+    stated = [fields.get("input"), fields.get("output"), fields.get("request", 0)]
+    amounts = _numbers(stated, "costs", path, 3)
     return Price(*amounts.tolist())
 
 

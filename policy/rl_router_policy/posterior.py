@@ -19,7 +19,7 @@ _LARGEST_CHANGE = 2.0
 
 @dataclass(frozen=True)
 class _Prior:
-    """A distribution of a vector before the outcomes.
+    """A prior distribution of a vector, which is the distribution before the outcomes are known.
 
     The attribute `probability` is the probability that the distribution is the right one. The expected abilities are
     multiplied by the attribute `abilities`, and the standard deviation by the attribute `deviation`.

@@ -15,10 +15,11 @@ Status = Literal["ok", "failed"]
 
 @dataclass(frozen=True)
 class Price:
-    """Prices in US dollars per million tokens."""
+    """Prices in US dollars per million tokens, and the price of each request in US dollars."""
 
     input: float
     output: float
+    request: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,11 @@ class Candidate:
     """A target that can be called.
 
     The attribute `tool` is the name of the function that calls the target. The attribute `cost` is the cost of the
-    input in US dollars. If `cost` is None, the cost of the input follows from the length of the conversation and from
-    `price`. If `price` is None, the cost of a call is unknown, even if `cost` is set. The attribute `latency` is in
-    seconds (None if unknown). If `profile` is None, the policy uses the profile in the catalogue, if any. The attribute
-    `model` is the name under which the endpoint serves the target. If `model` is None, this name is the target's name.
+    request and its input in US dollars. If `cost` is None, this cost follows from the length of the conversation and
+    from `price`. If `price` is None, the cost of a call is unknown, even if `cost` is set. The attribute `latency` is
+    in seconds (None if unknown). If `profile` is None, the policy uses the profile in the catalogue, if any. The
+    attribute `model` is the name under which the endpoint serves the target. If `model` is None, this name is the
+    target's name.
     """
 
     tool: str

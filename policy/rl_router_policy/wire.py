@@ -66,7 +66,7 @@ def _candidate(reader: _Reader) -> Candidate:
         tool=reader.text("tool"),
         target=reader.text("target"),
         effort=reader.optional_text("effort"),
-        price=None if price is None else Price(price.number("input", 0), price.number("output", 0)),
+        price=None if price is None else Price(*[price.number(name, 0) for name in ("input", "output", "request")]),
         profile=profile_from(reader.inner("profile")) if reader.has("profile") else None,
         cost=reader.optional_number("cost"),
         latency=reader.optional_number("latency"),

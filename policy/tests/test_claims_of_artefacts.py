@@ -21,7 +21,7 @@ from fakes.policy.artefacts import EMBEDDING, write_artefact
 from fakes.policy.evidence import evidence, write_claims
 
 NAMES = ("alpha", "beta")
-PRICES = (Price(1.0, 2.0), Price(10.0, 20.0))
+PRICES = (Price(1.0, 2.0), Price(10.0, 20.0, 0.01))
 HASH = "a" * 64
 
 
@@ -89,6 +89,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda fields: fields["evidence"][0]["targets"][0].pop("model"), "`evidence[0].targets[0]` is without"),
         (lambda fields: fields["evidence"][0]["targets"][0].pop("price"), "`evidence[0].targets[0].price` is missing"),
         (lambda fields: fields["evidence"][0]["targets"][0].update(price={"input": -1, "output": 1}), "with -1"),
+        (lambda fields: fields["evidence"][0]["targets"][0]["price"].update(request="1"), "a list with other values"),
     ],
 )
 def test_a_wrong_field_is_named_with_a_remedy(tmp_path: Path, change: Change, words: str) -> None:

@@ -53,7 +53,9 @@ def claim(folder: Path, *, models: Sequence[str] = ("large", "small"), prompts: 
 async def targets(testbed: Testbed, prices: dict[str, str] = PRICES, **changes: Body) -> list[Body]:
     upstreams = {name: await testbed.upstream(text(name)) for name in prices}
     return [
-        target(name, upstream.url, price={"input": prices[name], "output": prices[name]}, **changes.get(name, {}))
+        target(
+            name, upstream.url, **{"price": {"input": prices[name], "output": prices[name]}, **changes.get(name, {})}
+        )
         for name, upstream in upstreams.items()
     ]
 
@@ -119,6 +121,15 @@ async def test_changed_prices_count_at_once(testbed: Testbed, config_file: Confi
     assert await guard() == "proven"
     router.reload({"routing": routing, "targets": listed})
     assert await guard() == "unproven"
+
+
+async def test_a_price_of_each_request_counts(testbed: Testbed, artefact: Path) -> None:
+    prices = [{"input": price, "output": price} for price in PRICES.values()]
+    for request, expected in (("0", "proven"), ("1", "unproven")):
+        changed = {"price": {**prices[0], "request": request}}
+        router = await started(testbed, artefact, await targets(testbed, large=changed))
+        assert await decided(router) == (expected, "small")
+        assert (await decided(router, "Hello"))[1] == ("large" if expected == "proven" else "small")
 
 
 async def test_another_served_model_has_no_proof(testbed: Testbed, artefact: Path) -> None:

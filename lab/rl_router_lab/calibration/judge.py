@@ -144,7 +144,10 @@ def _letters() -> Iterator[str]:
 
 
 def _grades(text: str, count: int) -> list[float] | None:
-    """Returns the grades of `count` answers in a reply as scores from 0 to 1, or None if a grade is invalid."""
+    """Returns the grades in the judge's reply as scores from 0 to 1.
+
+    Returns None if the reply does not contain a valid grade for each of the `count` answers.
+    """
     begin, end = text.rfind("{"), text.rfind("}")
     try:
         grades = json.loads(text[begin : end + 1])

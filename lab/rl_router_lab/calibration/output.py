@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl_router_api.accounting.money import FREE
 from rl_router_api.config import Target
 from rl_router_policy.catalogue import parameters_of
 
@@ -48,11 +49,11 @@ def write_models(file: Path, targets: Sequence[Target]) -> None:
 
 
 def _model(target: Target) -> dict[str, Any]:
-    price, profile = target.price, target.profile
-    prices = {"input": float(price.input), "output": float(price.output)} if price else {"input": 0.0, "output": 0.0}
+    price, profile = target.price or FREE, target.profile
     size = profile.parameters_billion if profile else None
     return {
-        "price": prices,
+        "model": target.upstream_model,
+        "price": {"input": float(price.input), "output": float(price.output), "request": float(price.request)},
         "parameters_billion": size or parameters_of(target.upstream_model),
         "benchmarks": dict(profile.benchmarks) if profile else {},
     }

@@ -12,7 +12,7 @@ from rl_router_api.config import Target
 from rl_router_policy.guard import MARGIN
 
 from ..table import USUAL_TOKENS
-from .power import prompts_for, provable_gain
+from .power import prompts_for, provable_gain, serving_gain
 
 _OTHER_TOKENS = 250
 """The number of output tokens of a usual answer to a prompt without a known family."""
@@ -73,11 +73,11 @@ class Plan:
             return ["the budget pays for no prompt"]
         gain = provable_gain(self.affordable, self.deviation)
         half = prompts_for(gain / 2, self.deviation)
-        served = max(gain - MARGIN, 0.0)
+        served = serving_gain(self.affordable, self.deviation)
         return [
             f"{self.affordable:,} prompts prove a gain of {gain:.3f} in mean utility in 4 of 5 cases. Half of this gain"
             f" needs {half:,} prompts",
-            f"with a guard margin of {MARGIN}, a policy with a gain of {served:.3f} may serve in 4 of 5 cases",
+            f"with a guard margin of {MARGIN}, a policy with a gain of {served:.3f} serves in 4 of 5 cases",
         ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-from rl_router_policy.guard import MIN_PROMPTS, POWER, level_of, prompts_needed
+from rl_router_policy.guard import MARGIN, MIN_PROMPTS, POWER, level_of, prompts_needed
 
 USUAL_DEVIATION = 0.4
 """The standard deviation of the difference in utility between a policy and one target from prompt to prompt, if no
@@ -23,6 +23,15 @@ def provable_gain(prompts: int, deviation: float) -> float:
     """
     normal = NormalDist()
     return (normal.inv_cdf(1 - level_of(1)) + normal.inv_cdf(POWER)) * deviation / math.sqrt(prompts)
+
+
+def serving_gain(prompts: int, deviation: float) -> float:
+    """Returns the gain in mean utility with which a policy serves in 4 of 5 cases, at the usual guard margin.
+
+    The mean difference must be above 0, and its lower bound must be above minus the margin.
+    """
+    above_zero = NormalDist().inv_cdf(POWER) * deviation / math.sqrt(prompts)
+    return max(provable_gain(prompts, deviation) - MARGIN, above_zero)
 
 
 def prompts_for(gain: float, deviation: float) -> int:

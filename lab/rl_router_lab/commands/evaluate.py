@@ -1,9 +1,13 @@
-"""`rl-router lab evaluate`: measures an artefact on prompts that the artefact was not trained on."""
+"""`rl-router lab evaluate`: measures an artefact on prompts that the artefact was not trained on.
+
+If there are no such prompts, use --folds.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from ..errors import LabError
 from ..evaluation import Outcomes, baselines, calibration_figures, curve_figures, difference, mean_auroc
 from ..models import Models
 from ..predictions import predictions
+from ..refits import Refits
 from ..table import Table
 from . import options as shared
 
@@ -26,6 +31,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser("evaluate", help="measure an artefact on a table", description=__doc__)
     shared.add_artefact(parser)
     shared.add_table(parser)
+    shared.add_refits(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the printed JSON into this file")
     parser.set_defaults(run=run)
 
@@ -37,48 +43,73 @@ def run(options: argparse.Namespace) -> None:
     """
     artefact = shared.read_artefact(options)
     table, models = shared.read_table(options)
-    report = evaluation(artefact, table, models)
+    report = measures_of(artefact, unseen(artefact, table, models, shared.refits(options, artefact)))
     text = json.dumps(report, indent=1)
     if options.json:
         options.json.write_text(text + "\n")
     print(text)
 
 
-def evaluation(artefact: Artefact, table: Table, models: Models) -> dict[str, Any]:
-    """Returns all measures on the prompts of the function `unseen`. Raises LabError."""
-    return measures_of(artefact, table, *unseen(artefact, table, models))
+@dataclass(frozen=True)
+class Unseen:
+    """The prompts on which an artefact is measured, and the outcomes of all models with the artefact's predictions.
+
+    The attribute `left_out` is the number of the table's prompts that do not count because of the training. The
+    attribute `folds` is the number of parts of the table if each part was predicted by a policy that was trained on
+    the other parts, and otherwise 0.
+    """
+
+    table: Table
+    outcomes: Outcomes
+    left_out: int
+    folds: int
 
 
-def measures_of(artefact: Artefact, table: Table, test: Table, outcomes: Outcomes) -> dict[str, Any]:
-    """Returns all measures on the prompts in `test`, which the function `unseen` has selected from `table`."""
-    trained = set(artefact.manifest["trained_on"])
+def measures_of(artefact: Artefact, test: Unseen) -> dict[str, Any]:
+    """Returns all measures of an artefact."""
+    outcomes = test.outcomes
     figures = {**curve_figures(outcomes), **calibration_figures(outcomes)}
     return {
         "artefact": artefact.hash,
-        "prompts": len(test.prompts),
-        "trained_prompts_left_out": sum(prompt.short_key in trained for prompt in table.prompts),
-        "models": list(test.models),
+        "prompts": len(test.table.prompts),
+        "trained_prompts_left_out": test.left_out,
+        "folds": test.folds,
+        "models": list(test.table.models),
         **{name: figure.as_json() for name, figure in figures.items()},
-        "auroc": mean_auroc(outcomes, test),
-        "constants": _constants(test, outcomes),
-        "baselines": _baselines(test, outcomes),
-        "tasks": _tasks(test, outcomes),
+        "auroc": mean_auroc(outcomes, test.table),
+        "constants": _constants(test.table, outcomes),
+        "baselines": _baselines(test.table, outcomes),
+        "tasks": _tasks(test.table, outcomes),
     }
 
 
-def unseen(artefact: Artefact, table: Table, models: Models) -> tuple[Table, Outcomes]:
+def unseen(artefact: Artefact, table: Table, models: Models, refits: Refits | None = None) -> Unseen:
     """Returns the prompts that every model answered and the artefact was not trained on, and their outcomes.
 
-    Raises LabError if fewer than 30 such prompts exist.
+    With `refits`, only the artefact's own training prompts count, and policies that were trained on other parts of the
+    table predict them. Raises LabError if fewer than 30 prompts count.
     """
     trained = set(artefact.manifest["trained_on"])
-    test = table.rows(np.array([prompt.short_key not in trained for prompt in table.prompts])).complete()
+    keys = [prompt.short_key for prompt in table.prompts]
+    counts = np.array([refits.knows(key) if refits else key not in trained for key in keys])
+    test = table.rows(counts).complete()
     if len(test.prompts) < _MIN_PROMPTS:
-        raise LabError(
-            f"only {len(test.prompts)} prompts of the table were answered by every model and not used to train the"
-            f" artefact. Pass a table with at least {_MIN_PROMPTS} such prompts, or fewer models with --only"
-        )
-    return test, Outcomes(test.scores, real_costs(test, models), predictions(artefact.predictor, test, models))
+        raise LabError(_too_few(len(test.prompts), refits))
+    expected = refits.predictions(test, models)[0] if refits else predictions(artefact.predictor, test, models)
+    left_out = sum(key in trained for key, is_kept in zip(keys, counts, strict=True) if not is_kept)
+    return Unseen(
+        test, Outcomes(test.scores, real_costs(test, models), expected), left_out, refits.folds if refits else 0
+    )
+
+
+def _too_few(prompts: int, refits: Refits | None) -> str:
+    which = "belong to the artefact's own training table" if refits else "were not used to train the artefact"
+    remedy = "the training table" if refits else f"a table with at least {_MIN_PROMPTS} such prompts"
+    own = "" if refits else ", or test the artefact on its own training table with --folds 5"
+    return (
+        f"only {prompts} prompts of the table were answered by every model and {which}. Pass {remedy}, or fewer models"
+        f" with --only{own}"
+    )
 
 
 def _constants(table: Table, outcomes: Outcomes) -> dict[str, dict[str, float]]:

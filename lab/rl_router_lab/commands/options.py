@@ -11,7 +11,10 @@ from rl_router_policy.artefact import Artefact, load_artefact
 
 from ..errors import LabError
 from ..models import Models, read_models, require
+from ..refits import Refits
 from ..table import Table, read_tables
+
+_MAX_FOLDS = 20
 
 
 def add_table(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +45,30 @@ def add_table(parser: argparse.ArgumentParser) -> None:
 def add_artefact(parser: argparse.ArgumentParser) -> None:
     """Adds the option for an artefact."""
     parser.add_argument("--artefact", type=Path, required=True, metavar="FOLDER", help="folder of the artefact")
+
+
+def add_refits(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for an artefact that is tested on its own training table."""
+    parser.add_argument(
+        "--folds", type=int, default=0, metavar="N",
+        help="test the artefact on its own training table: train it again on all but one of N parts of the table, and"
+        " let it choose for the part that is left (default: test the artefact on other prompts)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--base", type=Path, metavar="FOLDER", help="with --folds, the artefact from which the artefact was adapted"
+    )
+
+
+def refits(options: argparse.Namespace, artefact: Artefact) -> Refits | None:
+    """Returns how the artefact is trained again, or None if it is tested on other prompts. Raises LabError."""
+    if options.folds == 0 and options.base is None:
+        return None
+    if not 2 <= options.folds <= _MAX_FOLDS:
+        raise LabError(f"--folds {options.folds}: is not from 2 to {_MAX_FOLDS}. Use --folds 5")
+    base = load_artefact(options.base, artefact.predictor.embedding) if options.base else None
+    found = Refits(artefact, base, options.folds, show_progress)
+    found.check()
+    return found
 
 
 def read_table(options: argparse.Namespace) -> tuple[Table, Models]:

@@ -10,18 +10,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rl_router_policy.artefact import Artefact, load_artefact
 from rl_router_policy.guard import MARGIN
 from rl_router_policy.value import UNITS, Word, worth
 
 from ..errors import LabError
 from ..evidence import evidence_of
 from ..promotion import Candidate, Finding, Result, promote
-from ..refits import Refits
 from . import options as shared
 
 NOT_PROVEN = 3
-_MAX_FOLDS = 20
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,14 +41,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--margin", type=float, default=MARGIN, metavar="UTILITY",
         help=f"loss of utility that is tolerated, as in `routing.guard_margin` (default: {MARGIN})",
     )  # fmt: skip
-    parser.add_argument(
-        "--folds", type=int, default=0, metavar="N",
-        help="test the artefact on its own training table: train it again on all but one of N parts of the table, and"
-        " let it choose for the part that is left (default: test the artefact on other prompts)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--base", type=Path, metavar="FOLDER", help="with --folds, the artefact from which the artefact was adapted"
-    )
+    shared.add_refits(parser)
     parser.add_argument(
         "--force", action="store_true",
         help="copy the artefact even if it does not pass. The manifest says so. The API still checks the evidence",
@@ -68,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         raise LabError(f"--margin {options.margin:g}: is not between 0 and 1. Use a number such as {MARGIN}")
     artefact = shared.read_artefact(options)
     table, models = shared.read_table(options)
-    evidence = evidence_of(artefact, table, models, _refits(options, artefact))
+    evidence = evidence_of(artefact, table, models, shared.refits(options, artefact))
     candidate = Candidate(options.artefact, artefact, evidence, options.margin)
     units = list(dict.fromkeys([_units(goal, evidence.unit) for goal in options.prefer or ["balanced"]]))
     result = promote(candidate, units, options.to, force=options.force)
@@ -76,16 +66,6 @@ def run(options: argparse.Namespace) -> int:
         print(_described(finding, candidate))
     print(_outcome(result))
     return 0 if result.promoted else NOT_PROVEN
-
-
-def _refits(options: argparse.Namespace, artefact: Artefact) -> Refits | None:
-    """Returns how the artefact is trained again, or None if it is tested on other prompts. Raises LabError."""
-    if options.folds == 0 and options.base is None:
-        return None
-    if not 2 <= options.folds <= _MAX_FOLDS:
-        raise LabError(f"--folds {options.folds}: is not from 2 to {_MAX_FOLDS}. Use --folds 5")
-    base = load_artefact(options.base, artefact.predictor.embedding) if options.base else None
-    return Refits(artefact, base, options.folds, shared.show_progress)
 
 
 def _units(goal: str, unit: float | None) -> int | None:

@@ -1,8 +1,8 @@
 """`rl-router lab report`: writes one HTML page that shows what routing with an artefact would change.
 
 The page compares the policy with each single model on prompts that the artefact was not trained on: quality and cost,
-baselines, calibration, tasks and examples, with 95 % intervals. The page needs no network and contains no scripts. The
-same artefact and tables give the same bytes.
+baselines, calibration, tasks and examples, with 95 % intervals. If there are no such prompts, use --folds. The page
+needs no network and contains no scripts. The same artefact and tables give the same bytes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )  # fmt: skip
     shared.add_artefact(parser)
     shared.add_table(parser)
+    shared.add_refits(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the page (HTML)")
     parser.set_defaults(run=run)
 
@@ -39,12 +40,11 @@ def run(options: argparse.Namespace) -> None:
         raise LabError(f"a report needs the module {error.name}. Install RL Router with the extra `lab`") from None
     artefact = shared.read_artefact(options)
     table, models = shared.read_table(options)
-    test, outcomes = unseen(artefact, table, models)
-    changes = {goal: change(outcomes, test.models, goal) for goal in UNITS}
-    shown = examples(test, outcomes, changes["balanced"])
-    figures = measures_of(artefact, table, test, outcomes)
-    text = page(figures, test, outcomes, list(changes.values()), shown)
+    test = unseen(artefact, table, models, shared.refits(options, artefact))
+    changes = {goal: change(test.outcomes, test.table.models, goal) for goal in UNITS}
+    shown = examples(test.table, test.outcomes, changes["balanced"])
+    text = page(measures_of(artefact, test), test.table, test.outcomes, list(changes.values()), shown)
     partial = options.out.with_name(f".{options.out.name}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.rename(options.out)
-    print(f"{options.out}: {len(test.prompts):,} prompts, {len(test.models)} models")
+    print(f"{options.out}: {len(test.table.prompts):,} prompts, {len(test.table.models)} models")

@@ -55,9 +55,19 @@ def _head(report: Mapping[str, Any]) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><main>'
-        f"<h1>{title}</h1><p>Artefact {escape(report['artefact'][:16])}, measured on {report['prompts']:,} prompts that"
-        f" the artefact was not trained on. {report['trained_prompts_left_out']:,} prompts of the training were left"
-        " out. All intervals are 95 % intervals.</p>"
+        f"<h1>{title}</h1><p>Artefact {escape(report['artefact'][:16])}, measured on {report['prompts']:,} prompts"
+        f" {_origin(report['folds'])}. {report['trained_prompts_left_out']:,} prompts of the training were left out."
+        " All intervals are 95 % intervals.</p>"
+    )
+
+
+def _origin(folds: int) -> str:
+    """Returns which prompts the artefact was measured on."""
+    if not folds:
+        return "that the artefact was not trained on"
+    return (
+        f"of the artefact's own training table. The prompts were divided into {folds} parts, and each part was measured"
+        " with a policy that was trained only on the other parts"
     )
 
 

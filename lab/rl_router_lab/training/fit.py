@@ -161,7 +161,7 @@ def prepared(table: Table, models: Models, embedding: Embedding, seed: int, scal
     scaler = scaler or inputs.fitted(raw)
     vectors_, features = scaler.standardised(raw)
     profiles = np.stack([models[name].profile.vector() for name in table.models])
-    _, tables = np.unique([prompt.table for prompt in table.prompts], return_inverse=True)
+    tables = _numbers_of_tables(table)
     lengths = fit_lengths(features, table.output_tokens)
     every = np.arange(len(table.models))
     tokens = np.stack([lengths.output_tokens(row, every) for row in features])
@@ -174,6 +174,12 @@ def prepared(table: Table, models: Models, embedding: Embedding, seed: int, scal
     costs = Costs((real / units).astype(np.float32), (expected / units).astype(np.float32))
     parts = np.array([_part_of(prompt.key, seed) for prompt in table.prompts])
     return Data(examples, costs, inputs.memory_key(vectors_, features), parts, scaler, lengths)
+
+
+def _numbers_of_tables(table: Table) -> np.ndarray:
+    """Returns the number of each prompt's table, which depends on the order of the tables and not on their folders."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys([prompt.table for prompt in table.prompts]))}
+    return np.array([numbers[prompt.table] for prompt in table.prompts])
 
 
 def _part_of(key: str, seed: int) -> int:

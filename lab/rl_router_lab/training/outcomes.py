@@ -71,7 +71,8 @@ class Batches:
         self._random = np.random.default_rng(seed)
         self._rows = np.where(~stopping)[0]
         self._shares = table_shares(tables[~stopping])
-        self._shape = (batches_of(len(stopping)), min(BATCH, len(self._rows)))
+        # The shape is equal for all members, so that JAX compiles the training of a small table only once.
+        self._shape = (batches_of(len(stopping)), min(BATCH, len(stopping) * 4 // 5))
 
     def draw(self) -> tuple[Array, Array]:
         """Returns the prompts of an epoch, of the shape (steps, prompts), and the key of the random numbers."""

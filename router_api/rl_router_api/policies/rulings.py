@@ -99,7 +99,9 @@ def _prices(setup: PolicySetup) -> _Prices:
 
 def _price(target: Target) -> Price:
     price = target.price
-    return Price(0.0, 0.0) if price is None else Price(float(price.input), float(price.output))
+    if price is None:
+        return Price(0.0, 0.0)
+    return Price(float(price.input), float(price.output), float(price.request))
 
 
 # A reload of the configuration without changes of prices gets the judgements that are already in memory.

@@ -99,7 +99,7 @@ def _candidate(candidate: Candidate) -> PolicyCandidate:
     return PolicyCandidate(
         tool=candidate.tool_name,
         target=candidate.name,
-        price=None if price is None else Price(float(price.input), float(price.output)),
+        price=None if price is None else Price(float(price.input), float(price.output), float(price.request)),
         profile=_profile(candidate),
         cost=None if cost is None else float(cost),
         latency=candidate.latency,

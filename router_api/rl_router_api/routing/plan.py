@@ -53,7 +53,10 @@ def affordable(request: Request, call: ReadyCall) -> bool:
 def affordable_together(
     request: Request, limits: Limits, routing: Routing, planned: Sequence[tuple[Callee, Advice]]
 ) -> list[ReadyCall]:
-    """Returns the first calls of `planned`, as many as the remaining money, in equal shares, can pay for."""
+    """Returns as many of the first planned calls as the remaining money can pay for.
+
+    The calls share the remaining money equally.
+    """
     for count in range(len(planned), 0, -1):
         calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in planned[:count]]
         if all(affordable(request, call) for call in calls):
