@@ -1,0 +1,245 @@
+"""Trains a policy of several turns on a table with answers, by the exact policy gradient.
+
+The policy draws each call from a softmax of its values. The verifier compares all answers with each other, so what the
+policy sees depends on the set of called models and not on their order. So the expected utility is a finite sum over
+the sets of called models, and its gradient is exact. Each step uses a random V for each prompt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from numpy.typing import NDArray
+from rl_router_policy.agreement import Agreement
+from rl_router_policy.probabilities import TEMPERATURE
+from rl_router_policy.turns import FIRST_NAMES, NEXT_NAMES, Answers, Outlook, Turns, first_numbers, next_numbers
+from rl_router_policy.value import STEPS
+
+from ..table import Array as Numbers
+from .verifier import FittedVerifier
+
+VALUES = (*STEPS, 500, 5_000)
+"""The values of V in units that a policy is trained for."""
+MAX_CALLS = 3
+_STEPS, _RATE, _PENALTY = 400, 0.02, 1.0
+_OPTIMIZER = optax.adam(_RATE)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """All sets of at most three called models, the smaller sets first.
+
+    The attribute `members` says which models are in each set: (sets, models). The attribute `children` contains the
+    position of the set with one model more: (sets, models). It is -1 if the model is in the set, or if the set is full.
+    """
+
+    members: NDArray[np.bool_]
+    children: NDArray[np.intp]
+
+    def of_size(self, size: int) -> slice:
+        """Returns where the sets with `size` models are."""
+        found = np.where(self.members.sum(axis=1) == size)[0]
+        return slice(int(found[0]), int(found[-1]) + 1)
+
+
+def sets_of(models: int, largest: int = MAX_CALLS) -> Sets:
+    """Returns the sets of at most `largest` of some models."""
+    sets = [each for size in range(min(largest, models) + 1) for each in combinations(range(models), size)]
+    positions = {each: at for at, each in enumerate(sets)}
+    members = np.array([[model in each for model in range(models)] for each in sets])
+    children = [[positions.get(tuple(sorted({*each, m})), -1) for m in range(models)] for each in sets]
+    return Sets(members, np.where(members, -1, np.array(children)))
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What happens on a table for each set of called models.
+
+    The attributes `qualities`, `preferences`, `expected` (costs) and `costs` (real costs) have the shape (prompts,
+    models). Costs are in units. The attribute `scores` contains the score of the answer that goes out after a stop, and
+    `spent` the real costs of the calls: (prompts, sets).
+    """
+
+    sets: Sets
+    answers: Answers
+    qualities: Numbers
+    preferences: Numbers
+    expected: Numbers
+    costs: Numbers
+    scores: Numbers
+    spent: Numbers
+
+    def outlook(self, value: Numbers | float) -> Outlook:
+        """Returns what is expected of the models if V is `value` units."""
+        return Outlook(self.qualities, self.preferences, self.expected / value)
+
+    def answers_of(self, sets: slice) -> Answers:
+        """Returns the answers for some sets: (prompts, sets, models)."""
+        found = self.answers
+        return Answers(found.completed[:, sets], found.probabilities[:, sets], found.pairs)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is known of the prompts of a table before the first call: (prompts, models). Costs are in units."""
+
+    preferences: Numbers
+    expected: Numbers
+    costs: Numbers
+
+
+def tree_of(judged: FittedVerifier, forecast: Forecast) -> Tree:
+    """Returns the tree of a table. The verifier's probabilities must be of prompts that it was not trained on."""
+    answers, prompts = judged.judged, np.arange(len(judged.parts))
+    sets = sets_of(answers.scores.shape[1])
+    found = np.stack([judged.probabilities(each[None, None, :]) for each in sets.members], axis=1)
+    pairs = [getattr(answers.pairs, name)[:, None] for name in ("same", "comparable", "similar")]
+    seen = Answers(np.broadcast_to(sets.members, found.shape), found, Agreement(*pairs))
+    scores = answers.scores[prompts[:, None], seen.best()]
+    scores[:, 0] = 0
+    spent = forecast.costs @ sets.members.T
+    return Tree(
+        sets, seen, answers.qualities, forecast.preferences, forecast.expected, forecast.costs, scores, spent
+    )
+
+
+def played(turns: Turns, tree: Tree, value: float, calls: int) -> NDArray[np.intp]:
+    """Returns the position of the set of models that the policy calls for each prompt, at V = `value` units."""
+    outlook = tree.outlook(value)
+    at = tree.sets.children[0][turns.first_values(outlook, calls).argmax(axis=1)]
+    every = Outlook(*[each[:, None] for each in (outlook.qualities, outlook.preferences, outlook.prices)])
+    for size in range(1, min(calls, tree.sets.members.shape[1])):
+        sets = tree.sets.of_size(size)
+        values = turns.next_values(every, tree.answers_of(sets), calls - size)
+        values = np.where(tree.sets.members[sets], -np.inf, values)
+        inside = np.where((sets.start <= at) & (at < sets.stop))[0]
+        mine = values[inside, at[inside] - sets.start]
+        called = tree.sets.children[at[inside], mine.argmax(axis=1)]
+        at[inside] = np.where(mine.max(axis=1) > 0, called, at[inside])
+    return at
+
+
+def train_turns(tree: Tree, seed: int) -> Turns:
+    """Returns a policy of at most two or three calls. The same seed gives the same policy.
+
+    The training begins with the weights that predict how much a call improves the score of the answer that goes out.
+    """
+    start = jnp.concatenate([jnp.zeros(len(FIRST_NAMES)), jnp.asarray(_expected_gains(tree))])
+    layers = [layers_of(tree, calls) for calls in range(2, MAX_CALLS + 1)]
+    rows = np.arange(len(tree.qualities))
+    random = np.random.default_rng(seed)
+    firsts = np.stack([first_numbers(tree.outlook(value)) for value in VALUES])
+    weights, state = start, _OPTIMIZER.init(start)
+    for _ in range(_STEPS):
+        drawn = random.integers(0, len(VALUES), len(rows))
+        prices = (np.array(VALUES)[drawn][:, None], firsts[drawn, rows])
+        weights, state = _step(weights, state, start, layers, prices)
+    found = np.asarray(weights, np.float32)
+    return Turns(found[: len(FIRST_NAMES)], found[len(FIRST_NAMES) :])
+
+
+def myopic(tree: Tree) -> Turns:
+    """Returns the policy that the training begins with. It calls a model if the expected gain is above the cost."""
+    return Turns(np.zeros(len(FIRST_NAMES), np.float32), _expected_gains(tree).astype(np.float32))
+
+
+def _expected_gains(tree: Tree) -> Numbers:
+    """Returns the weights that predict the gain in the score of the answer that goes out, by a ridge regression."""
+    products, targets = np.eye(len(NEXT_NAMES)) * _PENALTY, np.zeros(len(NEXT_NAMES))
+    for size in range(1, min(MAX_CALLS, tree.sets.members.shape[1])):
+        sets = tree.sets.of_size(size)
+        numbers = next_numbers(tree.qualities[:, None], tree.answers_of(sets), size < MAX_CALLS - 1)
+        children = tree.sets.children[sets]
+        gains = tree.scores[:, children] - tree.scores[:, sets, None]
+        inputs, outputs = numbers[:, children >= 0], gains[:, children >= 0]
+        products += np.einsum("psi,psj->ij", inputs, inputs, optimize=True)
+        targets += np.einsum("psi,ps->i", inputs, outputs)
+    weights: Numbers = np.linalg.solve(products, targets)
+    return weights
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Layers:
+    """A tree in the form that the gradient reads, for policies with a maximum number of calls.
+
+    The attribute `numbers` contains the numbers of each set that is not empty and not full, by the size of the set. The
+    attribute `children` contains the position of each larger set among the sets of its size.
+    """
+
+    numbers: list[Array]
+    children: list[Array]
+    scores: list[Array]
+    spent: list[Array]
+    preferences: Array
+    expected: Array
+
+
+def layers_of(tree: Tree, calls: int) -> Layers:
+    """Returns the layers of a tree for policies with at most `calls` calls."""
+    sizes = range(1, min(calls, tree.sets.members.shape[1]))
+    slices = [tree.sets.of_size(size) for size in (*sizes, sizes.stop)]
+    numbers = [next_numbers(tree.qualities[:, None], tree.answers_of(tree.sets.of_size(s)), s < calls - 1) for s in sizes]
+    children = [
+        np.where(tree.sets.children[here] < 0, -1, tree.sets.children[here] - after.start)
+        for here, after in zip(slices, slices[1:], strict=False)
+    ]
+    return Layers(
+        [jnp.asarray(each, jnp.float32) for each in numbers],
+        [jnp.asarray(each) for each in children],
+        [jnp.asarray(tree.scores[:, each], jnp.float32) for each in slices],
+        [jnp.asarray(tree.spent[:, each], jnp.float32) for each in slices],
+        jnp.asarray(tree.preferences, jnp.float32),
+        jnp.asarray(tree.expected, jnp.float32),
+    )
+
+
+def expected_utility(weights: Array, layers: Layers, prices: tuple[Array, Array]) -> Array:
+    """Returns the expected utility of the softmax policy for each prompt.
+
+    The argument `weights` contains the weights for the first call and then those for later calls. The argument `prices`
+    contains V in units for each prompt, and the numbers of the first call.
+    """
+    value, firsts = prices
+    first, following = weights[: len(FIRST_NAMES)], weights[len(FIRST_NAMES) :]
+    price = layers.expected / value
+    reached = jax.nn.softmax((layers.preferences - price + firsts @ first) / TEMPERATURE, axis=-1)
+    total = jnp.zeros(len(price))
+    for depth, numbers in enumerate(layers.numbers):
+        utilities = layers.scores[depth] - layers.spent[depth] / value
+        stopping, called = _drawn(numbers @ following - price[:, None], layers.children[depth])
+        total = total + (reached * stopping * utilities).sum(axis=-1)
+        reached = _moved(reached[..., None] * called, layers.children[depth], layers.scores[depth + 1].shape[1])
+    return total + (reached * (layers.scores[-1] - layers.spent[-1] / value)).sum(axis=-1)
+
+
+def _drawn(values: Array, children: Array) -> tuple[Array, Array]:
+    """Returns the probability of a stop and of each call for each set."""
+    logits = jnp.where(children >= 0, values / TEMPERATURE, -1e9)
+    drawn = jax.nn.softmax(jnp.concatenate([jnp.zeros((*logits.shape[:-1], 1)), logits], axis=-1), axis=-1)
+    return drawn[..., 0], drawn[..., 1:]
+
+
+def _moved(flows: Array, children: Array, size: int) -> Array:
+    """Returns the probability that each set of the next size is reached."""
+    moved: Array = jnp.zeros((len(flows), size)).at[:, jnp.maximum(children, 0)].add(flows)
+    return moved
+
+
+@jax.jit
+def _step(
+    weights: Array, state: Any, start: Array, layers: list[Layers], prices: tuple[Array, Array]
+) -> tuple[Array, Any]:
+    def loss(weights: Array) -> Array:
+        gains = sum(expected_utility(weights, each, prices).mean() for each in layers)
+        return 1e-4 * jnp.square(weights - start).sum() - gains / len(layers)
+
+    updates, state = _OPTIMIZER.update(jax.grad(loss)(weights), state)
+    return optax.apply_updates(weights, updates), state
