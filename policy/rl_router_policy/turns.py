@@ -17,14 +17,15 @@ import numpy as np
 from .agreement import Agreement, Flags, Numbers
 from .network import Array
 
-FIRST_NAMES = ("rescue", "rescue_quality", "doubt")
+FIRST_NAMES = ("rescue", "reconsider", "doubt")
 """The numbers of a candidate for the first call. They count only if the policy may call another candidate later."""
 NEXT_NAMES = (
-    "one", "quality", "square_quality", "probability", "probability_quality", "agreeing", "opposing", "rival",
-    "rival_quality", "more", "more_quality",
+    "narrow", "wide", "stronger", "stronger_doubt", "doubt_quality", "agreeing", "opposing", "rival", "more_wide",
+    "more_confirm",
 )  # fmt: skip
-"""The numbers of a candidate for a later call. Each number is multiplied by the probability that the best answer is
-bad."""
+"""The numbers of a candidate for a later call."""
+_NARROW, _WIDE = 0.05, 0.15
+"""The uncertainties of the lead of a candidate."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Outlook:
     qualities: Numbers
     preferences: Numbers
     prices: Numbers
+
+    def of_sets(self) -> Outlook:
+        """Returns the outlook with a dimension for sets of called candidates: (…, 1, candidates)."""
+        return Outlook(*[each[..., None, :] for each in (self.qualities, self.preferences, self.prices)])
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Turns:
 
     def next_values(self, outlook: Outlook, answers: Answers, calls_left: int) -> Numbers:
         """Returns the utility that another call to each candidate would add: (…, candidates)."""
-        numbers = next_numbers(outlook.qualities, answers, calls_left > 1)
+        numbers = next_numbers(outlook, answers, calls_left > 1)
         gains: Numbers = numbers @ self.following.astype(np.float64) - outlook.prices
         return gains
 
@@ -117,11 +122,18 @@ def first_numbers(outlook: Outlook) -> Numbers:
     """Returns numbers in the order of `FIRST_NAMES` for each candidate: (…, candidates, numbers).
 
     The number `rescue` is the utility that the best other candidate would add if it were called exactly when the
-    candidate's answer is bad.
+    candidate's answer is bad. The number `reconsider` is large if another candidate has a higher utility.
     """
     qualities = outlook.qualities
-    rescue = (1 - qualities) * np.maximum(_best_other(qualities - outlook.prices), 0)
-    return np.stack([rescue, rescue * qualities, qualities * (1 - qualities)], axis=-1)
+    other = _best_other(qualities - outlook.prices)
+    rescue = (1 - qualities) * np.maximum(other, 0)
+    return np.stack([rescue, _lead(other - qualities, _WIDE), qualities * (1 - qualities)], axis=-1)
+
+
+def _lead(difference: Numbers, uncertainty: float) -> Numbers:
+    """Returns about the expected lead of an uncertain number over another if only a positive lead counts."""
+    lead: Numbers = uncertainty * np.logaddexp(0, difference / uncertainty)
+    return lead
 
 
 def _best_other(utilities: Numbers) -> Numbers:
@@ -133,25 +145,40 @@ def _best_other(utilities: Numbers) -> Numbers:
     return np.where(utilities == best, second, best)
 
 
-def next_numbers(qualities: Numbers, answers: Answers, more: bool) -> Numbers:
+def next_numbers(outlook: Outlook, answers: Answers, more: bool) -> Numbers:
     """Returns numbers in the order of `NEXT_NAMES` for each candidate: (…, candidates, numbers).
 
     The argument `more` says whether the policy may make another call after the next one.
     """
-    best = answers.best()
-    probability = np.take_along_axis(answers.probabilities, best[..., None], axis=-1)
+    qualities, best = outlook.qualities, answers.best()[..., None]
+    probability = np.take_along_axis(answers.probabilities, best, axis=-1)
+    narrow, wide = [_lead(qualities - probability, each) for each in (_NARROW, _WIDE)]
+    own = np.take_along_axis(np.broadcast_to(qualities, answers.completed.shape), best, axis=-1)
+    stronger, doubt = _lead(qualities - own, _NARROW), 1 - probability
+    compared = [each * doubt * qualities for each in _compared(answers, best)]
+    confirm = _confirm(outlook, probability) if more else np.zeros(1)
+    known = [narrow, wide, stronger, stronger * doubt, doubt * qualities, *compared, more * wide, confirm]
+    return np.stack(np.broadcast_arrays(*known), axis=-1)
+
+
+def _compared(answers: Answers, best: np.ndarray) -> list[Numbers]:
+    """Returns how many answers agree and disagree with the best one, and the highest probability of a different one."""
     same, comparable = [_row(flags, best) for flags in (answers.pairs.same, answers.pairs.comparable)]
-    others = answers.completed & (np.arange(qualities.shape[-1]) != best[..., None])
+    others = answers.completed & (np.arange(answers.completed.shape[-1]) != best)
     differing = others & ~same
-    opposing = differing & comparable
-    agrees, opposes = [flags.sum(axis=-1, keepdims=True) for flags in (others & same, opposing)]
-    rival = np.where(differing, answers.probabilities, 0).max(axis=-1, keepdims=True)
-    known = [np.ones(1), qualities, qualities**2, probability, probability * qualities, agrees, opposes]
-    rest = [rival, rival * qualities, np.full(1, float(more)), more * qualities]
-    return np.stack(np.broadcast_arrays(*known, *rest), axis=-1) * (1 - probability)[..., None]
+    agreeing, opposing = [flags.sum(axis=-1, keepdims=True) for flags in (others & same, differing & comparable)]
+    return [agreeing, opposing, np.where(differing, answers.probabilities, 0).max(axis=-1, keepdims=True)]
+
+
+def _confirm(outlook: Outlook, probability: Numbers) -> Numbers:
+    """Returns about what a second opinion is worth because a third candidate can be called if the answers differ."""
+    qualities = outlook.qualities
+    differ = 1 - probability * qualities
+    left = np.maximum(probability * (1 - qualities), qualities * (1 - probability)) / np.maximum(differ, 1e-6)
+    return differ * np.maximum(_best_other(qualities - outlook.prices) - left, 0)
 
 
 def _row(flags: Flags, best: np.ndarray) -> Flags:
     """Returns the comparison of each answer with the best answer: (…, candidates)."""
-    row: Flags = np.take_along_axis(flags, best[..., None, None], axis=-2)[..., 0, :]
+    row: Flags = np.take_along_axis(flags, best[..., None], axis=-2)[..., 0, :]
     return row

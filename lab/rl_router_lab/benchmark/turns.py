@@ -90,7 +90,7 @@ def _folds(table: Table, seed: int, settings: Settings) -> Iterator[_Fold]:
         verifier, tree = _trained(training, fitted, seed, settings)
         cheap = cheap_models(training, training.answered(), settings.models)
         rules = tuned_agreement(tree, cheap, VALUES), tuned_thresholds(tree, VALUES)
-        ways = _Ways(train_turns(tree, seed), myopic(tree), *rules)
+        ways = _Ways(train_turns(tree), myopic(tree), *rules)
         tested = _tested(test, fitted, verifier, settings)
         yield _played(ways, tested)
         settings.say(f"seed {seed}, fold {fold + 1} of {settings.folds}: {len(test.prompts):,} prompts")

@@ -2,14 +2,13 @@
 
 The policy draws each call from a softmax of its values. The verifier compares all answers with each other, so what the
 policy sees depends on the set of called models and not on their order. So the expected utility is a finite sum over
-the sets of called models, and its gradient is exact. Each step uses a random V for each prompt.
+the sets of called models, and its gradient is exact. Each step uses all prompts and the mean over all values of V.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,6 @@ import optax
 from jax import Array
 from numpy.typing import NDArray
 from rl_router_policy.agreement import Agreement
-from rl_router_policy.probabilities import TEMPERATURE
 from rl_router_policy.turns import FIRST_NAMES, NEXT_NAMES, Answers, Outlook, Turns, first_numbers, next_numbers
 from rl_router_policy.value import STEPS
 
@@ -28,7 +26,11 @@ from .verifier import FittedVerifier
 VALUES = (*STEPS, 500, 5_000)
 """The values of V in units that a policy is trained for."""
 MAX_CALLS = 3
-_STEPS, _RATE, _PENALTY = 400, 0.02, 1.0
+_USUAL = 20
+"""The V in units at which the first weights of the training are fitted."""
+_TEMPERATURE = 0.01
+"""The temperature of the softmax. With a higher one, the policy calls too often, because it can stop in only one way."""
+_STEPS, _RATE, _PENALTY = 100, 0.02, 1.0
 _OPTIMIZER = optax.adam(_RATE)
 
 
@@ -114,7 +116,7 @@ def played(turns: Turns, tree: Tree, value: float, calls: int) -> NDArray[np.int
     """Returns the position of the set of models that the policy calls for each prompt, at V = `value` units."""
     outlook = tree.outlook(value)
     at = tree.sets.children[0][turns.first_values(outlook, calls).argmax(axis=1)]
-    every = Outlook(*[each[:, None] for each in (outlook.qualities, outlook.preferences, outlook.prices)])
+    every = outlook.of_sets()
     for size in range(1, min(calls, tree.sets.members.shape[1])):
         sets = tree.sets.of_size(size)
         values = turns.next_values(every, tree.answers_of(sets), calls - size)
@@ -126,21 +128,18 @@ def played(turns: Turns, tree: Tree, value: float, calls: int) -> NDArray[np.int
     return at
 
 
-def train_turns(tree: Tree, seed: int) -> Turns:
-    """Returns a policy of at most two or three calls. The same seed gives the same policy.
+def train_turns(tree: Tree) -> Turns:
+    """Returns a policy of at most two or three calls.
 
     The training begins with the weights that predict how much a call improves the score of the answer that goes out.
     """
-    start = jnp.concatenate([jnp.zeros(len(FIRST_NAMES)), jnp.asarray(_expected_gains(tree))])
-    layers = [layers_of(tree, calls) for calls in range(2, MAX_CALLS + 1)]
-    rows = np.arange(len(tree.qualities))
-    random = np.random.default_rng(seed)
-    firsts = np.stack([first_numbers(tree.outlook(value)) for value in VALUES])
-    weights, state = start, _OPTIMIZER.init(start)
+    weights = jnp.concatenate([jnp.zeros(len(FIRST_NAMES)), jnp.asarray(_expected_gains(tree), jnp.float32)])
+    layers = [layers_of(tree, calls, value) for calls in range(2, MAX_CALLS + 1) for value in VALUES]
+    state = _OPTIMIZER.init(weights)
     for _ in range(_STEPS):
-        drawn = random.integers(0, len(VALUES), len(rows))
-        prices = (np.array(VALUES)[drawn][:, None], firsts[drawn, rows])
-        weights, state = _step(weights, state, start, layers, prices)
+        gradient = sum([_gradient(weights, each) for each in layers]) / len(layers)
+        updates, state = _OPTIMIZER.update(-gradient, state)
+        weights = optax.apply_updates(weights, updates)
     found = np.asarray(weights, np.float32)
     return Turns(found[: len(FIRST_NAMES)], found[len(FIRST_NAMES) :])
 
@@ -155,7 +154,7 @@ def _expected_gains(tree: Tree) -> Numbers:
     products, targets = np.eye(len(NEXT_NAMES)) * _PENALTY, np.zeros(len(NEXT_NAMES))
     for size in range(1, min(MAX_CALLS, tree.sets.members.shape[1])):
         sets = tree.sets.of_size(size)
-        numbers = next_numbers(tree.qualities[:, None], tree.answers_of(sets), size < MAX_CALLS - 1)
+        numbers = next_numbers(tree.outlook(_USUAL).of_sets(), tree.answers_of(sets), size < MAX_CALLS - 1)
         children = tree.sets.children[sets]
         gains = tree.scores[:, children] - tree.scores[:, sets, None]
         inputs, outputs = numbers[:, children >= 0], gains[:, children >= 0]
@@ -168,61 +167,63 @@ def _expected_gains(tree: Tree) -> Numbers:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Layers:
-    """A tree in the form that the gradient reads, for policies with a maximum number of calls.
+    """A tree at a V in the form that the gradient reads, for policies with a maximum number of calls.
 
-    The attribute `numbers` contains the numbers of each set that is not empty and not full, by the size of the set. The
-    attribute `children` contains the position of each larger set among the sets of its size.
+    The attribute `first` contains the numbers of the models for the first call, and `alone` the value of each model as
+    the only call. The attribute `numbers` contains the numbers of each set that is not empty and not full, by the size
+    of the set. The attribute `children` contains the position of each larger set among the sets of its size, and
+    `utilities` the utility of a stop.
     """
 
+    first: Array
+    alone: Array
+    prices: Array
     numbers: list[Array]
     children: list[Array]
-    scores: list[Array]
-    spent: list[Array]
-    preferences: Array
-    expected: Array
+    utilities: list[Array]
 
 
-def layers_of(tree: Tree, calls: int) -> Layers:
-    """Returns the layers of a tree for policies with at most `calls` calls."""
-    sizes = range(1, min(calls, tree.sets.members.shape[1]))
-    slices = [tree.sets.of_size(size) for size in (*sizes, sizes.stop)]
-    numbers = [next_numbers(tree.qualities[:, None], tree.answers_of(tree.sets.of_size(s)), s < calls - 1) for s in sizes]
-    children = [
-        np.where(tree.sets.children[here] < 0, -1, tree.sets.children[here] - after.start)
-        for here, after in zip(slices, slices[1:], strict=False)
+def layers_of(tree: Tree, calls: int, value: float) -> Layers:
+    """Returns the layers of a tree for policies with at most `calls` calls, at V = `value` units."""
+    outlook, sizes = tree.outlook(value), range(1, min(calls, tree.sets.members.shape[1]))
+    here = [tree.sets.of_size(size) for size in (*sizes, sizes.stop)]
+    numbers = [
+        next_numbers(outlook.of_sets(), tree.answers_of(each), size < calls - 1)
+        for size, each in zip(sizes, here, strict=False)
     ]
-    return Layers(
-        [jnp.asarray(each, jnp.float32) for each in numbers],
-        [jnp.asarray(each) for each in children],
-        [jnp.asarray(tree.scores[:, each], jnp.float32) for each in slices],
-        [jnp.asarray(tree.spent[:, each], jnp.float32) for each in slices],
-        jnp.asarray(tree.preferences, jnp.float32),
-        jnp.asarray(tree.expected, jnp.float32),
-    )
+    children = [
+        np.where(tree.sets.children[each] < 0, -1, tree.sets.children[each] - after.start)
+        for each, after in zip(here, here[1:], strict=False)
+    ]
+    utilities = [tree.scores[:, each] - tree.spent[:, each] / value for each in here]
+    known = (first_numbers(outlook), outlook.preferences - outlook.prices, outlook.prices)
+    arrays = [[jnp.asarray(each, jnp.float32) for each in every] for every in (known, numbers, utilities)]
+    return Layers(*arrays[0], arrays[1], [jnp.asarray(each) for each in children], arrays[2])
 
 
-def expected_utility(weights: Array, layers: Layers, prices: tuple[Array, Array]) -> Array:
-    """Returns the expected utility of the softmax policy for each prompt.
+def expected_utility(weights: Array, layers: Layers) -> Array:
+    """Returns the mean expected utility of the softmax policy over the prompts.
 
-    The argument `weights` contains the weights for the first call and then those for later calls. The argument `prices`
-    contains V in units for each prompt, and the numbers of the first call.
+    The argument `weights` contains the weights for the first call and then those for later calls.
     """
-    value, firsts = prices
     first, following = weights[: len(FIRST_NAMES)], weights[len(FIRST_NAMES) :]
-    price = layers.expected / value
-    reached = jax.nn.softmax((layers.preferences - price + firsts @ first) / TEMPERATURE, axis=-1)
-    total = jnp.zeros(len(price))
+    reached = jax.nn.softmax((layers.alone + layers.first @ first) / _TEMPERATURE, axis=-1)
+    total = jnp.zeros(len(reached))
     for depth, numbers in enumerate(layers.numbers):
-        utilities = layers.scores[depth] - layers.spent[depth] / value
-        stopping, called = _drawn(numbers @ following - price[:, None], layers.children[depth])
-        total = total + (reached * stopping * utilities).sum(axis=-1)
-        reached = _moved(reached[..., None] * called, layers.children[depth], layers.scores[depth + 1].shape[1])
-    return total + (reached * (layers.scores[-1] - layers.spent[-1] / value)).sum(axis=-1)
+        children = layers.children[depth]
+        stopping, called = _drawn(numbers @ following - layers.prices[:, None], children)
+        total = total + (reached * stopping * layers.utilities[depth]).sum(axis=-1)
+        reached = _moved(reached[..., None] * called, children, layers.utilities[depth + 1].shape[1])
+    mean: Array = (total + (reached * layers.utilities[-1]).sum(axis=-1)).mean()
+    return mean
+
+
+_gradient = jax.jit(jax.grad(expected_utility))
 
 
 def _drawn(values: Array, children: Array) -> tuple[Array, Array]:
     """Returns the probability of a stop and of each call for each set."""
-    logits = jnp.where(children >= 0, values / TEMPERATURE, -1e9)
+    logits = jnp.where(children >= 0, values / _TEMPERATURE, -1e9)
     drawn = jax.nn.softmax(jnp.concatenate([jnp.zeros((*logits.shape[:-1], 1)), logits], axis=-1), axis=-1)
     return drawn[..., 0], drawn[..., 1:]
 
@@ -232,14 +233,3 @@ def _moved(flows: Array, children: Array, size: int) -> Array:
     moved: Array = jnp.zeros((len(flows), size)).at[:, jnp.maximum(children, 0)].add(flows)
     return moved
 
-
-@jax.jit
-def _step(
-    weights: Array, state: Any, start: Array, layers: list[Layers], prices: tuple[Array, Array]
-) -> tuple[Array, Any]:
-    def loss(weights: Array) -> Array:
-        gains = sum(expected_utility(weights, each, prices).mean() for each in layers)
-        return 1e-4 * jnp.square(weights - start).sum() - gains / len(layers)
-
-    updates, state = _OPTIMIZER.update(jax.grad(loss)(weights), state)
-    return optax.apply_updates(weights, updates), state
