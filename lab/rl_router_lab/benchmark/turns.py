@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rl_router_policy.turns import Turns
 
 from .. import measures
 from ..costs import costs_of, real_costs
@@ -16,7 +17,6 @@ from ..table import Array, Table
 from ..training.cascades import Agreeing, Outcome, Thresholds, tuned_agreement, tuned_thresholds
 from ..training.fit import Fitted, fit
 from ..training.turns import MAX_CALLS, VALUES, Forecast, Tree, myopic, played, train_turns, tree_of
-from ..training.turns import Turns as Policy
 from ..training.verifier import FittedVerifier, expected_tokens, fit_verifier, read_answers
 from ..verification import figure
 from .kept_out import Settings, fold_of
@@ -39,7 +39,7 @@ def several_turns(table: Table, seeds: Sequence[int], settings: Settings) -> Ite
     """
     known = table.answered()
     table = table.columns([table.models[at] for at in np.where(known.any(axis=0))[0]])
-    table = table.rows(table.answered().all(axis=1))
+    table = table.rows(np.where(table.answered().all(axis=1))[0])
     head = {"folds": settings.folds, "prompts": len(table.prompts), "models": list(table.models)}
     result: dict[str, Any] = {**head, "values": list(VALUES), "seeds": {}}
     for seed in seeds:
@@ -51,22 +51,21 @@ def several_turns(table: Table, seeds: Sequence[int], settings: Settings) -> Ite
 class _Ways:
     """What was trained and tuned on the same prompts: policies, and rules for each V."""
 
-    turns: Policy
-    untrained: Policy
+    turns: Turns
+    untrained: Turns
     agreement: list[Agreeing]
     thresholds: list[Thresholds]
 
     def outcomes(self, tree: Tree) -> dict[str, list[Outcome]]:
         """Returns what each way does on a table at each V."""
         policies = {"two": (self.turns, 2), "three": (self.turns, MAX_CALLS), "untrained": (self.untrained, MAX_CALLS)}
-        rules = {"agreement": self.agreement, "thresholds": self.thresholds}
-        return {
-            **{
-                name: [_outcome(tree, played(turns, tree, value, calls)) for value in VALUES]
-                for name, (turns, calls) in policies.items()
-            },
-            **{name: [rule.outcome(tree) for rule in each] for name, each in rules.items()},
+        found = {
+            name: [_outcome(tree, played(turns, tree, value, calls)) for value in VALUES]
+            for name, (turns, calls) in policies.items()
         }
+        found["agreement"] = [rule.outcome(tree) for rule in self.agreement]
+        found["thresholds"] = [rule.outcome(tree) for rule in self.thresholds]
+        return found
 
 
 def _outcome(tree: Tree, at: np.ndarray) -> Outcome:

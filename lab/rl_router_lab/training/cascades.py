@@ -49,7 +49,7 @@ class Agreeing:
         confirmed = np.where(same[:, second, third], scores[:, second], scores[:, third])
         confirmed = np.where(agreed | same[:, first, third], scores[:, first], confirmed)
         spent = costs[:, first] + costs[:, second] + np.where(agreed, 0, costs[:, third])
-        return Outcome(confirmed, spent, np.where(agreed, 2.0, 3.0))
+        return Outcome(confirmed, spent, (3 - agreed).astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Thresholds:
         third = again & (_highest(tree, sets[1]) < self.second)
         at = np.where(third, sets[2], np.where(again, sets[1], sets[0]))
         prompts = np.arange(len(at))
-        return Outcome(tree.scores[prompts, at], tree.spent[prompts, at], 1.0 + again + third)
+        return Outcome(tree.scores[prompts, at], tree.spent[prompts, at], 1.0 + again.astype(np.float64) + third)
 
 
 def tuned_agreement(tree: Tree, cheap: Sequence[int], values: Sequence[float]) -> list[Agreeing]:

@@ -8,7 +8,7 @@ the sets of called models, and its gradient is exact. Each step uses all prompts
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +28,12 @@ VALUES = (*STEPS, 500, 5_000)
 MAX_CALLS = 3
 _USUAL = 20
 """The V in units at which the first weights of the training are fitted."""
-_TEMPERATURE = 0.01
-"""The temperature of the softmax. With a higher one, the policy calls too often, because it can stop in only one way."""
-_STEPS, _RATE, _PENALTY = 100, 0.02, 1.0
+_TEMPERATURE = 0.003
+"""The temperature of the softmax. If it is high, too many calls are drawn, because a stop is one choice of many."""
+_STEPS, _RATE = 40, 0.02
+_RESCUES = (0.0, 0.2, 0.4, 0.6, 0.8)
+_PENALTY = 1.0
+"""The penalty of the coefficients of the ridge regression."""
 _OPTIMIZER = optax.adam(_RATE)
 
 
@@ -107,15 +110,13 @@ def tree_of(judged: FittedVerifier, forecast: Forecast) -> Tree:
     scores = answers.scores[prompts[:, None], seen.best()]
     scores[:, 0] = 0
     spent = forecast.costs @ sets.members.T
-    return Tree(
-        sets, seen, answers.qualities, forecast.preferences, forecast.expected, forecast.costs, scores, spent
-    )
+    return Tree(sets, seen, answers.qualities, forecast.preferences, forecast.expected, forecast.costs, scores, spent)
 
 
 def played(turns: Turns, tree: Tree, value: float, calls: int) -> NDArray[np.intp]:
     """Returns the position of the set of models that the policy calls for each prompt, at V = `value` units."""
     outlook = tree.outlook(value)
-    at = tree.sets.children[0][turns.first_values(outlook, calls).argmax(axis=1)]
+    at: NDArray[np.intp] = tree.sets.children[0][turns.first_values(outlook, calls).argmax(axis=1)]
     every = outlook.of_sets()
     for size in range(1, min(calls, tree.sets.members.shape[1])):
         sets = tree.sets.of_size(size)
@@ -131,14 +132,17 @@ def played(turns: Turns, tree: Tree, value: float, calls: int) -> NDArray[np.int
 def train_turns(tree: Tree) -> Turns:
     """Returns a policy of at most two or three calls.
 
-    The training begins with the weights that predict how much a call improves the score of the answer that goes out.
+    The training begins with the weights that predict how much a call improves the score of the answer that goes out. At
+    a low temperature the gradient cannot find out whether the first call should be cheaper. So several weights of the
+    number `rescue` are tried first.
     """
-    weights = jnp.concatenate([jnp.zeros(len(FIRST_NAMES)), jnp.asarray(_expected_gains(tree), jnp.float32)])
     layers = [layers_of(tree, calls, value) for calls in range(2, MAX_CALLS + 1) for value in VALUES]
+    starts = [jnp.concatenate([jnp.array([rescue, 0, 0]), _floats(_expected_gains(tree))]) for rescue in _RESCUES]
+    weights = max(starts, key=lambda start: sum([float(_utility(start, each)) for each in layers]))
     state = _OPTIMIZER.init(weights)
     for _ in range(_STEPS):
-        gradient = sum([_gradient(weights, each) for each in layers]) / len(layers)
-        updates, state = _OPTIMIZER.update(-gradient, state)
+        slope = sum([gradient(weights, each) for each in layers]) / len(layers)
+        updates, state = _OPTIMIZER.update(-slope, state)
         weights = optax.apply_updates(weights, updates)
     found = np.asarray(weights, np.float32)
     return Turns(found[: len(FIRST_NAMES)], found[len(FIRST_NAMES) :])
@@ -151,17 +155,17 @@ def myopic(tree: Tree) -> Turns:
 
 def _expected_gains(tree: Tree) -> Numbers:
     """Returns the weights that predict the gain in the score of the answer that goes out, by a ridge regression."""
-    products, targets = np.eye(len(NEXT_NAMES)) * _PENALTY, np.zeros(len(NEXT_NAMES))
+    products: Numbers = np.eye(len(NEXT_NAMES)) * _PENALTY
+    targets: Numbers = np.zeros(len(NEXT_NAMES))
     for size in range(1, min(MAX_CALLS, tree.sets.members.shape[1])):
         sets = tree.sets.of_size(size)
         numbers = next_numbers(tree.outlook(_USUAL).of_sets(), tree.answers_of(sets), size < MAX_CALLS - 1)
         children = tree.sets.children[sets]
         gains = tree.scores[:, children] - tree.scores[:, sets, None]
         inputs, outputs = numbers[:, children >= 0], gains[:, children >= 0]
-        products += np.einsum("psi,psj->ij", inputs, inputs, optimize=True)
+        products += np.einsum("psi,psj->ij", inputs, inputs, optimize=True).astype(np.float64)
         targets += np.einsum("psi,ps->i", inputs, outputs)
-    weights: Numbers = np.linalg.solve(products, targets)
-    return weights
+    return np.linalg.solve(products, targets).astype(np.float64)
 
 
 @jax.tree_util.register_dataclass
@@ -193,12 +197,21 @@ def layers_of(tree: Tree, calls: int, value: float) -> Layers:
     ]
     children = [
         np.where(tree.sets.children[each] < 0, -1, tree.sets.children[each] - after.start)
-        for each, after in zip(here, here[1:], strict=False)
+        for each, after in pairwise(here)
     ]
     utilities = [tree.scores[:, each] - tree.spent[:, each] / value for each in here]
-    known = (first_numbers(outlook), outlook.preferences - outlook.prices, outlook.prices)
-    arrays = [[jnp.asarray(each, jnp.float32) for each in every] for every in (known, numbers, utilities)]
-    return Layers(*arrays[0], arrays[1], [jnp.asarray(each) for each in children], arrays[2])
+    return Layers(
+        _floats(first_numbers(outlook)),
+        _floats(outlook.preferences - outlook.prices),
+        _floats(outlook.prices),
+        [_floats(each) for each in numbers],
+        [jnp.asarray(each) for each in children],
+        [_floats(each) for each in utilities],
+    )
+
+
+def _floats(numbers: Numbers) -> Array:
+    return jnp.asarray(numbers, jnp.float32)
 
 
 def expected_utility(weights: Array, layers: Layers) -> Array:
@@ -218,7 +231,8 @@ def expected_utility(weights: Array, layers: Layers) -> Array:
     return mean
 
 
-_gradient = jax.jit(jax.grad(expected_utility))
+_utility = jax.jit(expected_utility)
+gradient = jax.jit(jax.grad(expected_utility))
 
 
 def _drawn(values: Array, children: Array) -> tuple[Array, Array]:
@@ -232,4 +246,3 @@ def _moved(flows: Array, children: Array, size: int) -> Array:
     """Returns the probability that each set of the next size is reached."""
     moved: Array = jnp.zeros((len(flows), size)).at[:, jnp.maximum(children, 0)].add(flows)
     return moved
-
