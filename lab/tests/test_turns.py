@@ -37,8 +37,8 @@ STRONG = 3
 def tree(prompts: int, seed: int, prices: tuple[float, ...] = (0.05, 0.05, 0.05, 1.0)) -> Tree:
     """Returns a table in which the verifier nearly knows whether an answer is right.
 
-    The strong model is right for 90 % of the prompts, and the cheap models for 50 to 60 %, independently of each other. The
-    verifier's probability is 0.98 for a right answer and 0.02 for a wrong one.
+    The strong model is right for 90 % of the prompts, and the cheap models for 50 to 60 %, independently of each other.
+    The verifier's probability is 0.98 for a right answer and 0.02 for a wrong one.
     """
     random = np.random.default_rng(seed)
     chances = np.tile([0.6, 0.55, 0.5, 0.9], (prompts, 1))

@@ -9,7 +9,6 @@ or sets of called candidates, so that the decisions for many prompts are one com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,24 +97,6 @@ class Turns:
             return int(np.where(called, -np.inf, self.first_values(outlook, calls_left)).argmax())
         values = np.where(called, -np.inf, self.next_values(outlook, answers, calls_left))
         return int(values.argmax()) if values.max() > 0 else None
-
-    def tensors(self) -> dict[str, Array]:
-        """Returns the weights by the names that an artefact's file uses."""
-        return {"turns.first": self.first, "turns.following": self.following}
-
-
-def turns_from(tensors: Mapping[str, Array]) -> Turns:
-    """Returns the policy whose weights an artefact's file contains.
-
-    Raises KeyError if a tensor is missing, and ValueError if a tensor has a wrong shape or a number that is not finite.
-    """
-    turns = Turns(tensors["turns.first"], tensors["turns.following"])
-    for (name, tensor), names in zip(turns.tensors().items(), (FIRST_NAMES, NEXT_NAMES), strict=True):
-        if tensor.shape != (len(names),):
-            raise ValueError(f"`{name}` has the shape {list(tensor.shape)}, not {[len(names)]}")
-        if not np.isfinite(tensor).all():
-            raise ValueError(f"`{name}` contains a number that is not finite")
-    return turns
 
 
 def first_numbers(outlook: Outlook) -> Numbers:

@@ -33,12 +33,14 @@ _JUDGED = {
 }
 _WAYS = {
     "one": "one call",
+    "one_by_value": "one call with one point for each V",
     "two": "the policy with at most two calls",
     "three": "the policy with at most three calls",
     "untrained": "at most three calls with the weights that the training begins with",
     "agreement": "agreement of two cheap models, then a third model",
     "thresholds": "at most three calls by thresholds of the verifier's probability",
     "three_minus_one": "the policy with at most three calls less one call",
+    "three_minus_one_by_value": "the policy with at most three calls less one call with one point for each V",
     "two_minus_one": "the policy with at most two calls less one call",
     "thresholds_minus_one": "thresholds less one call",
     "three_minus_thresholds": "the policy with at most three calls less thresholds",

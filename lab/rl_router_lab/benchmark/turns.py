@@ -24,6 +24,7 @@ from .verifier import cheap_models
 
 DIFFERENCES = {
     "three_minus_one": ("three", "one"),
+    "three_minus_one_by_value": ("three", "one_by_value"),
     "two_minus_one": ("two", "one"),
     "three_minus_thresholds": ("three", "thresholds"),
     "three_minus_agreement": ("three", "agreement"),
@@ -58,7 +59,12 @@ class _Ways:
 
     def outcomes(self, tree: Tree) -> dict[str, list[Outcome]]:
         """Returns what each way does on a table at each V."""
-        policies = {"two": (self.turns, 2), "three": (self.turns, MAX_CALLS), "untrained": (self.untrained, MAX_CALLS)}
+        policies = {
+            "one_by_value": (self.turns, 1),
+            "two": (self.turns, 2),
+            "three": (self.turns, MAX_CALLS),
+            "untrained": (self.untrained, MAX_CALLS),
+        }
         found = {
             name: [_outcome(tree, played(turns, tree, value, calls)) for value in VALUES]
             for name, (turns, calls) in policies.items()
