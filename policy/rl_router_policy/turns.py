@@ -9,7 +9,7 @@ or sets of called candidates, so that the decisions for many prompts are one com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,6 +93,8 @@ class Turns:
         """
         if calls_left < 1 or called.all():
             return None
+        lost = called & ~answers.completed
+        outlook = replace(outlook, qualities=np.where(lost, 0, outlook.qualities))
         if not answers.completed.any():
             return int(np.where(called, -np.inf, self.first_values(outlook, calls_left)).argmax())
         values = np.where(called, -np.inf, self.next_values(outlook, answers, calls_left))
