@@ -84,11 +84,17 @@ class Comparison:
     constants_aiq: float
     match: float | None
     best_quality: float
+    highest_quality: float
 
     @property
     def gain(self) -> float:
         """The AIQ of the router minus the AIQ of the constants."""
         return self.aiq - self.constants_aiq
+
+    @property
+    def quality_gain(self) -> float:
+        """The highest quality of the router minus the quality of the best constant."""
+        return self.highest_quality - self.best_quality
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ def _comparison(costs: Array, scores: Array, constant_costs: Array, constant_sco
         constants_aiq=hull(constant_costs, constant_scores).area(low, high),
         match=None if reached is None else _ratio(reached, float(constant_costs[best])),
         best_quality=float(constant_scores[best]),
+        highest_quality=float(router.qualities[-1]),
     )
 
 

@@ -17,6 +17,7 @@ from . import pools
 from .few import few
 from .kept_out import Settings, cross_validated, trivial
 from .pairs import PAIRS, pair_figures
+from .turns import several_turns
 from .unseen import unseen
 from .verifier import answered_table, verified
 
@@ -82,6 +83,14 @@ def _verifier(name: str, data: Path, seeds: Sequence[int], settings: Settings) -
     yield from verified(answered_table(data, name), seeds, settings)
 
 
+def _turns(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
+    result: Result = {}
+    for name in ("zeroeval", "mmlu-pro"):
+        for figures in several_turns(answered_table(data, name), seeds, settings):
+            yield result | {name: figures}
+            result[name] = figures
+
+
 def _speed(data: Path, seeds: Sequence[int], settings: Settings) -> Iterator[Result]:
     table = pools.pool_table(data, "mmlu-pro")
     table = table.rows(np.arange(_SPEED_PROMPTS)).columns(table.models[:_SPEED_MODELS])
@@ -103,5 +112,6 @@ MEASURES = {
     "speed": Measure(_speed, seeds=(1,)),
     "unseen": Measure(_unseen, seeds=(1,)),
     "verifier": Measure(partial(_verifier, "zeroeval"), (1,), ("zeroeval", "zeroeval-answers")),
+    "turns": Measure(_turns, (1,), ("zeroeval", "zeroeval-answers", "mmlu-pro", "mmlu-pro-answers")),
     "verifier-mmlu-pro": Measure(partial(_verifier, "mmlu-pro"), (1,), ("mmlu-pro", "mmlu-pro-answers")),
 }

@@ -31,6 +31,22 @@ _JUDGED = {
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
+_WAYS = {
+    "one": "one call",
+    "one_by_value": "one call with one point for each V",
+    "two": "the policy with at most two calls",
+    "three": "the policy with at most three calls",
+    "untrained": "at most three calls with the weights that the training begins with",
+    "agreement": "agreement of two cheap models, then a third model",
+    "thresholds": "at most three calls by thresholds of the verifier's probability",
+    "three_minus_one": "the policy with at most three calls minus one call",
+    "three_minus_one_by_value": "the policy with at most three calls minus one call with one point for each V",
+    "two_minus_one": "the policy with at most two calls minus one call",
+    "thresholds_minus_one": "thresholds minus one call",
+    "three_minus_thresholds": "the policy with at most three calls minus thresholds",
+    "three_minus_agreement": "the policy with at most three calls minus agreement",
+}
+_SEVERAL = {"aiq_gain": "AIQ gain", "quality_gain": "highest quality minus the best constant's"}
 _HEADER = """\
 # Results of the lab's benchmark
 
@@ -48,6 +64,14 @@ within task and model is the mean over all pairs of a task and a model with at l
 are those with the highest mean scores in the training, apart from the model that is judged, among the models whose
 prices per million tokens of input and of output add up to at most 2 US dollars. Shorter answers count as better for the
 AUROC of the length. The differences are resampled in pairs.
+
+In the rows of several turns, the predictor, the verifier, the policy and the rules that are tested on a fold were
+trained and tuned on the other four folds, with cross-fitted predictions and judgements. A value is the mean over the
+five folds, and the interval comes from resamples of the prompts of each fold. For each V, the rules are the best of
+their kind in the training: which models they call, in which order, and the thresholds. Both models that must agree are
+cheap. The policy's features and training options were chosen by cross-validation on the first fold's training prompts,
+which are test prompts of the other folds, and after the test figures of the first fold had been seen for earlier
+versions. So the figures of the policy of several turns may be slightly too high.
 
 A value is the mean over the seeds, and the ends of its interval are the means of the ends of the seeds' 95 % intervals.
 If only some of the seeds have a match, the column `seeds` says how many, and only these seeds count. In the rows of
@@ -89,6 +113,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     for name, title in (("verifier", "ZeroEval"), ("verifier-mmlu-pro", "MMLU-Pro")):
         if name in found:
             yield from _judges(f"answers of {title}{_folds(found[name])}", found[name]["seeds"])
+    yield from _turns(found.get("turns", {}))
     if "speed" in found:
         speed = found["speed"]
         what = f"training on {speed['prompts']:,} prompts and {speed['models']} models with two cores"
@@ -116,6 +141,14 @@ def _judges(what: str, seeds: Mapping[str, Any]) -> Iterator[tuple[str, str, str
             each = [figures[judge][measure] for figures in seeds.values() if measure in figures[judge]]
             if each:
                 yield _row(f"{what}, {words}: {name}", each, "+" if "minus" in judge else "")
+
+
+def _turns(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for table, found in tables.items():
+        what = f"several turns on the answers of {_TITLES[table]}{_folds(found)}"
+        for way, words in _WAYS.items():
+            for measure, name in _SEVERAL.items():
+                yield _row(f"{what}, {words}: {name}", [figures[way][measure] for figures in found["seeds"].values()])
 
 
 def _baselines(title: str, baselines: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
