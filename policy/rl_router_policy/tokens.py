@@ -15,7 +15,7 @@ _UNKNOWN, _CONTINUED = "[UNK]", "##"
 _MAX_LETTERS = 100
 """The maximum number of characters of a word. A longer word becomes the token `[UNK]`."""
 _MAX_KNOWN, _MAX_KEPT = 20_000, 40
-"""The maximum number and the maximum length of the words whose tokens are kept in memory."""
+"""The maximum number of words and of characters that are kept in memory, and the maximum length of these words."""
 _UNUSUAL = re.compile(r"[^\t-\r\x1c-~]")
 """The pattern of the characters that are neither white space nor printable ASCII characters."""
 _USUAL_WORD = re.compile(r"[a-z0-9]+|[!-/:-@[-`{-~]")
@@ -79,9 +79,14 @@ def words(text: str) -> list[str]:
 
 
 class _Characters(dict[int, str]):
-    """A mapping from each character to the characters that replace it. An entry is made when it is needed."""
+    """A mapping from each character to the characters that replace it. An entry is made when it is needed.
+
+    A full mapping begins again, because texts with all characters of Unicode would fill more than 100 MB.
+    """
 
     def __missing__(self, code: int) -> str:
+        if len(self) >= _MAX_KNOWN:
+            self.clear()
         replacement = self[code] = _replacement(chr(code))
         return replacement
 

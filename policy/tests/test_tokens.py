@@ -10,6 +10,7 @@ import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rl_router_policy import embedding
+from rl_router_policy import tokens as tokens_module
 from rl_router_policy.tokens import Tokenizer, words
 
 FILE = embedding.BUNDLED / embedding.TOKENIZER
@@ -42,6 +43,13 @@ def test_a_text_has_the_tokens_of_the_library(text: str) -> None:
 def test_each_character_has_the_tokens_of_the_library() -> None:
     text = " ".join([f"a{character}b" for character in CHARACTERS])
     assert tokens(text) == of_library(text)
+
+
+def test_texts_with_many_characters_and_words_do_not_fill_the_memory() -> None:
+    fresh = Tokenizer({"[UNK]": 0})
+    for text in ("".join(CHARACTERS), " ".join(CHARACTERS)):
+        fresh.tokens(text)
+        assert max(len(tokens_module._CHARACTERS), len(fresh._known)) <= tokens_module._MAX_KNOWN
 
 
 def test_names_of_special_tokens_in_a_text_are_words() -> None:
