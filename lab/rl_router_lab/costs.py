@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from rl_router_policy.costs import listed_costs
 
 from .models import Models
 from .table import Table
@@ -10,13 +11,8 @@ from .table import Table
 
 def costs_of(table: Table, models: Models, output_tokens: np.ndarray) -> np.ndarray:
     """Returns the cost of each answer in US dollars, from prices and lengths."""
-    prices = [models[name].price for name in table.models]
-    prompt_tokens = np.array([prompt.input_tokens for prompt in table.prompts])
-    input_prices = np.array([price.input for price in prices])
-    output_prices = np.array([price.output for price in prices])
-    requests = np.array([price.request for price in prices])
-    costs: np.ndarray = (prompt_tokens[:, None] * input_prices + output_tokens * output_prices) / 1e6 + requests
-    return costs
+    input_tokens = np.array([prompt.input_tokens for prompt in table.prompts])
+    return listed_costs([models[name].price for name in table.models], input_tokens, output_tokens)
 
 
 def real_costs(table: Table, models: Models) -> np.ndarray:

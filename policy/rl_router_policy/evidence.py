@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .costs import listed_costs
 from .situation import Price
 from .value import unit
 
@@ -88,7 +89,7 @@ class Evidence:
 
     def choices(self, prices: Sequence[Price], value: float | None) -> NDArray[np.intp]:
         """Returns the position of the target that the policy chooses for each prompt."""
-        expected = 0.0 if value is None else self._priced(prices, self.expected_tokens) / value
+        expected = 0.0 if value is None else listed_costs(prices, self.input_tokens, self.expected_tokens) / value
         chosen: NDArray[np.intp] = (self.preferences - expected).argmax(axis=1)
         return chosen
 
@@ -99,11 +100,6 @@ class Evidence:
 
     def _costs_at(self, prices: Sequence[Price]) -> Array:
         """Returns what the answers cost at other prices. A real cost changes in the same ratio as the listed cost."""
-        before, now = [self._priced(each, self.output_tokens) for each in (self.prices, prices)]
+        before, now = [listed_costs(each, self.input_tokens, self.output_tokens) for each in (self.prices, prices)]
         scaled: Array = np.where(before > 0, self.costs * now / np.where(before > 0, before, 1), now)
         return scaled
-
-    def _priced(self, prices: Sequence[Price], output_tokens: Array) -> Array:
-        inputs, outputs, requests = np.array([(price.input, price.output, price.request) for price in prices]).T
-        priced: Array = (self.input_tokens[:, None] * inputs + output_tokens * outputs) / 1e6 + requests
-        return priced
