@@ -9,7 +9,6 @@ _OUT_OF_MEMORY = r"CUDA out of memory|Free memory on device|No available memory 
 _NO_ACCESS = r"401 Client Error|GatedRepoError|403 Client Error"
 _NO_MODEL = r"RepositoryNotFoundError|is not a valid model identifier|is not a local folder"
 _PORT_IN_USE = r"address already in use"
-SEE_OUTPUT = "Read the engine's output above this line."
 
 
 def explain(lines: Iterable[str], model: str, port: int) -> str:
@@ -26,7 +25,12 @@ def explain(lines: Iterable[str], model: str, port: int) -> str:
     for pattern, explanation in causes.items():
         if any(re.search(pattern, line, re.IGNORECASE) for line in lines):
             return explanation
-    return f"the router model did not start: {last_line(lines).rstrip('.')}. {SEE_OUTPUT}"
+    return unexplained("the router model did not start", lines)
+
+
+def unexplained(problem: str, lines: Iterable[str]) -> str:
+    """Returns a line with a problem whose reason is unknown, the last line of the engine's output, and a remedy."""
+    return f"{problem}: {last_line(lines).rstrip('.')}. Read the engine's output above this line."
 
 
 def last_line(lines: Iterable[str]) -> str:

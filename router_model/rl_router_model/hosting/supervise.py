@@ -8,7 +8,7 @@ from rl_router_process.output import STDOUT
 from .endpoint import Endpoint
 from .engine_command import EngineCommand
 from .error import HostingError
-from .explain import SEE_OUTPUT, explain, last_line
+from .explain import explain, unexplained
 from .server_process import ServerProcess
 from .signals import Interrupted, Signals
 
@@ -65,8 +65,8 @@ def _wait_until_ready(server: ServerProcess, command: EngineCommand, endpoint: E
 
 def _wait_until_end(server: ServerProcess) -> NoReturn:
     status = server.wait()
-    reason = last_line(server.last_lines()).rstrip(".")
-    raise HostingError(f"the router model ended (exit status {status}): {reason}. {SEE_OUTPUT}", status or 1)
+    problem = f"the router model ended (exit status {status})"
+    raise HostingError(unexplained(problem, server.last_lines()), status or 1)
 
 
 def _stop(server: ServerProcess) -> None:
