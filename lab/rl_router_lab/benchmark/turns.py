@@ -14,7 +14,7 @@ from ..costs import costs_of, real_costs
 from ..evaluation import RESAMPLES
 from ..predictions import predictions_and_lengths
 from ..table import Array, Table
-from ..training.cascades import Agreeing, Outcome, Thresholds, tuned_agreement, tuned_thresholds
+from ..training.cascades import Agreeing, Outcome, Thresholds, outcome_of, tuned_agreement, tuned_thresholds
 from ..training.fit import Fitted, fit
 from ..training.turns import MAX_CALLS, VALUES, Forecast, Tree, myopic, played, train_turns, tree_of
 from ..training.verifier import FittedVerifier, expected_tokens, fit_verifier, read_answers
@@ -66,17 +66,12 @@ class _Ways:
             "untrained": (self.untrained, MAX_CALLS),
         }
         found = {
-            name: [_outcome(tree, played(turns, tree, value, calls)) for value in VALUES]
+            name: [outcome_of(tree, played(turns, tree, value, calls)) for value in VALUES]
             for name, (turns, calls) in policies.items()
         }
         found["agreement"] = [rule.outcome(tree) for rule in self.agreement]
         found["thresholds"] = [rule.outcome(tree) for rule in self.thresholds]
         return found
-
-
-def _outcome(tree: Tree, at: np.ndarray) -> Outcome:
-    rows = np.arange(len(at))
-    return Outcome(tree.scores[rows, at], tree.spent[rows, at], tree.sets.members[at].sum(axis=1).astype(np.float64))
 
 
 @dataclass(frozen=True)

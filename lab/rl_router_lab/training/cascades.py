@@ -31,6 +31,12 @@ class Outcome:
     calls: Array
 
 
+def outcome_of(tree: Tree, at: NDArray[np.intp]) -> Outcome:
+    """Returns the outcome if the set of models at the position `at` is called for each prompt."""
+    prompts, called = np.arange(len(at)), tree.sets.members[at].sum(axis=1)
+    return Outcome(tree.scores[prompts, at], tree.spent[prompts, at], called.astype(np.float64))
+
+
 @dataclass(frozen=True)
 class Agreeing:
     """Calls two models, and the third model if the final answers of the first two differ.
@@ -65,9 +71,7 @@ class Thresholds:
         sets = _path(tree, self.order)
         again = _highest(tree, sets[0]) < self.first
         third = again & (_highest(tree, sets[1]) < self.second)
-        at = np.where(third, sets[2], np.where(again, sets[1], sets[0]))
-        prompts = np.arange(len(at))
-        return Outcome(tree.scores[prompts, at], tree.spent[prompts, at], 1.0 + again.astype(np.float64) + third)
+        return outcome_of(tree, np.where(third, sets[2], np.where(again, sets[1], sets[0])))
 
 
 def tuned_agreement(tree: Tree, cheap: Sequence[int], values: Sequence[float]) -> list[Agreeing]:
